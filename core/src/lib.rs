@@ -1,0 +1,5 @@
+#![no_std]
+#![forbid(unsafe_code)]
+//! stub
+mod ids;
+pub use ids::{Attempt, Revision, Token};
