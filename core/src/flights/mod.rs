@@ -1,0 +1,284 @@
+//! Many keys, many callers per key, still pure.
+//!
+//! [`Flights`] coalesces the callers of one process: the callers who want the same key are the
+//! *passengers* of one [`Flight`], which one of them, the *pilot*, runs: its policy counts, and its
+//! fill is run. The others ride along, each with its own patience and its own judgement.
+//!
+//! - A value that arrives is judged by every passenger for itself; whoever is satisfied lands.
+//! - A passenger who was aboard when the pilot's fill began lands with what the pilot publishes: a
+//!   value computed after the call began is as fresh as any the call could get.
+//! - A pilot that leaves or runs out of patience hands over to the next passenger: a lease in hand
+//!   changes hands without a trip to the store. The last one to leave releases it.
+//! - A pilot's failed fill ends the calls of those aboard with the same error ([`OnAbort::Share`]), or
+//!   the next one takes off under a new lease ([`OnAbort::Promote`]).
+//!
+//! The driver tells [`Notice`]s and carries out [`Order`]s, in order. Values stay with the driver: it
+//! keeps the last one that arrived on each flight, for the passengers who are asked to judge it.
+//!
+//! [`OnAbort::Share`]: crate::OnAbort::Share
+//! [`OnAbort::Promote`]: crate::OnAbort::Promote
+
+mod notice;
+mod ride;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::{Attempt, Command, Deadline, Event, Flight, Instant, Phase};
+pub use notice::{Arrival, FlightId, Notice, Order, PassengerId};
+use ride::Ride;
+
+/// All flights of one process.
+///
+/// `handle` takes time in the logarithm of keys and callers, and linear in the callers it concerns.
+#[derive(Clone, Debug)]
+pub struct Flights<K> {
+    rides: BTreeMap<K, Ride>,
+    air: Air<K>,
+}
+
+/// What the rides share.
+#[derive(Clone, Debug)]
+struct Air<K> {
+    now: Instant,
+    /// The number of the last flight.
+    flights: u64,
+    /// Flights without passengers that still clean up.
+    retiring: BTreeMap<u64, (K, Flight)>,
+    timers: BTreeSet<(Instant, Timer<K>)>,
+    orders: Vec<Order<K>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer<K> {
+    Ride(K),
+    Retiring(u64),
+}
+
+impl<K: Ord + Clone> Flights<K> {
+    /// No flights yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            rides: BTreeMap::new(),
+            air: Air {
+                now: Instant::from_nanos(0),
+                flights: 0,
+                retiring: BTreeMap::new(),
+                timers: BTreeSet::new(),
+                orders: Vec::new(),
+            },
+        }
+    }
+
+    /// Takes a notice and answers with orders. Total, like [`Flight::handle`].
+    #[must_use = "each order must be carried out"]
+    pub fn handle(&mut self, now: Instant, notice: Notice<K>) -> Vec<Order<K>> {
+        self.air.now = self.air.now.max(now);
+        match notice {
+            Notice::Boarded {
+                key,
+                passenger,
+                policy,
+                known,
+            } => {
+                let ride = self.rides.entry(key.clone()).or_insert_with(Ride::empty);
+                ride.board(&mut self.air, &key, passenger, policy, known);
+                self.settle(key);
+            }
+            Notice::Answered { flight, event } => self.answered(flight, event),
+            Notice::Arrived {
+                flight,
+                attempt,
+                latest,
+                arrival,
+            } => match self.rides.get_mut(&flight.key) {
+                Some(ride) if ride.flies(flight.number) => {
+                    ride.arrived(&mut self.air, &flight.key, attempt, latest, arrival);
+                    self.settle(flight.key);
+                }
+                // Nobody is left to judge it, but it is an answer: no lease was granted.
+                Some(_) | None => {
+                    if let Some(attempt) = attempt {
+                        self.air.clean_up(flight, ride::held(attempt));
+                    }
+                }
+            },
+            Notice::Judged {
+                key,
+                passenger,
+                verdict,
+            } => {
+                if let Some(ride) = self.rides.get_mut(&key) {
+                    ride.judged(&mut self.air, &key, passenger, verdict);
+                    self.settle(key);
+                }
+            }
+            Notice::Left { key, passenger } => {
+                if let Some(ride) = self.rides.get_mut(&key) {
+                    ride.left(&mut self.air, &key, passenger);
+                    self.settle(key);
+                }
+            }
+            Notice::Tick => self.tick(),
+        }
+        core::mem::take(&mut self.air.orders)
+    }
+
+    /// When to come back with a `Tick`, if ever.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.air.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Where the flight of a key stands, when it next wants a `Tick` and why, and how many callers are
+    /// aboard: a view for people and metrics.
+    #[must_use]
+    pub fn view(&self, key: &K) -> Option<(Option<Phase>, Option<Deadline>, usize)> {
+        self.rides.get(key).map(Ride::view)
+    }
+
+    /// The lease a flight holds, if it does.
+    #[must_use]
+    pub fn lease(&self, flight: &FlightId<K>) -> Option<crate::Lease> {
+        self.rides.get(&flight.key)?.lease(flight.number)
+    }
+
+    /// Nothing is under way: no caller waits, no clean-up is left.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.rides.is_empty() && self.air.retiring.is_empty()
+    }
+
+    /// How many callers wait, and how many leases are held.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.rides.values().fold((0, 0), |(callers, leases), ride| {
+            let (_, _, aboard) = ride.view();
+            (callers + aboard, leases + usize::from(ride.holds()))
+        })
+    }
+
+    fn answered(&mut self, flight: FlightId<K>, event: Event) {
+        if let Some(ride) = self.rides.get_mut(&flight.key)
+            && ride.flies(flight.number)
+        {
+            ride.answered(&mut self.air, &flight.key, event);
+            self.settle(flight.key);
+        } else {
+            self.air.clean_up(flight, event);
+        }
+    }
+
+    /// Launches what wants to be launched, brings the ride's timer up to date, and takes the ride away
+    /// when it is over.
+    fn settle(&mut self, key: K) {
+        let Some(ride) = self.rides.get_mut(&key) else {
+            return;
+        };
+        ride.take_off(&mut self.air, &key);
+        let due = ride.due();
+        let over = ride.is_over();
+        if due != ride.timer {
+            let before = core::mem::replace(&mut ride.timer, due);
+            self.air.set_timer(&Timer::Ride(key.clone()), before, due);
+        }
+        if over {
+            self.rides.remove(&key);
+        }
+    }
+
+    fn tick(&mut self) {
+        // Each timer that is due is taken once: whatever it leaves behind is due later, or with the
+        // next tick.
+        let mut due = Vec::new();
+        for (at, timer) in &self.air.timers {
+            if *at > self.air.now {
+                break;
+            }
+            due.push(timer.clone());
+        }
+        for timer in due {
+            match timer {
+                Timer::Ride(key) => {
+                    if let Some(ride) = self.rides.get_mut(&key) {
+                        ride.tick(&mut self.air, &key);
+                        self.settle(key);
+                    }
+                }
+                Timer::Retiring(number) => {
+                    if let Some((key, _)) = self.air.retiring.get(&number) {
+                        let flight = Air::flight_id(key, number);
+                        self.air.clean_up(flight, Event::Tick);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<K: Ord + Clone> Default for Flights<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Ord + Clone> Air<K> {
+    fn flight_id(key: &K, number: u64) -> FlightId<K> {
+        let key = key.clone();
+        FlightId { key, number }
+    }
+
+    fn order(&mut self, key: &K, number: u64, command: Command) {
+        let flight = Self::flight_id(key, number);
+        self.orders.push(Order::Command { flight, command });
+    }
+
+    fn set_timer(&mut self, timer: &Timer<K>, before: Instant, after: Instant) {
+        if before < Instant::NEVER {
+            self.timers.remove(&(before, timer.clone()));
+        }
+        if after < Instant::NEVER {
+            self.timers.insert((after, timer.clone()));
+        }
+    }
+
+    /// Takes a flight that has no passengers any more, until its clean-up is done.
+    fn retire(&mut self, key: &K, number: u64, flight: Flight) {
+        if flight.phase() == Phase::Landed {
+            let flight = Self::flight_id(key, number);
+            return self.orders.push(Order::Retired { flight });
+        }
+        self.set_timer(&Timer::Retiring(number), Instant::NEVER, due(&flight));
+        self.retiring.insert(number, (key.clone(), flight));
+    }
+
+    /// An event for a flight that has no passengers any more.
+    fn clean_up(&mut self, id: FlightId<K>, event: Event) {
+        let Some((_, flight)) = self.retiring.get_mut(&id.number) else {
+            if let Event::LeaseGranted { token, .. } = event {
+                // Granted to a flight that gave up long ago: it must not leak.
+                let attempt = Attempt::new(0);
+                self.order(&id.key, id.number, Command::Release { attempt, token });
+            }
+            return;
+        };
+        let before = due(flight);
+        let commands = flight.handle(self.now, event);
+        let flight = *flight;
+        for command in commands {
+            self.order(&id.key, id.number, command);
+        }
+        self.set_timer(&Timer::Retiring(id.number), before, due(&flight));
+        if flight.phase() == Phase::Landed {
+            self.retiring.remove(&id.number);
+            self.orders.push(Order::Retired { flight: id });
+        }
+    }
+}
+
+fn due(flight: &Flight) -> Instant {
+    flight
+        .deadline()
+        .map_or(Instant::NEVER, |deadline| deadline.at)
+}

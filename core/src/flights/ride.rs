@@ -1,0 +1,658 @@
+//! One key: its flight, its pilot, its passengers.
+
+use alloc::collections::BTreeMap;
+
+use super::{Air, Arrival, Order, PassengerId};
+use crate::flight::is_after;
+use crate::{
+    Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort,
+    OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict, Why,
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct Ride {
+    flight: Option<Current>,
+    passengers: BTreeMap<PassengerId, Passenger>,
+    /// No passenger but the pilot loses patience before this.
+    patience: Instant,
+    /// What is registered as this ride's timer.
+    pub(super) timer: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    number: u64,
+    flight: Flight,
+    /// `None` while a value is being published whose caller is gone.
+    pilot: Option<PassengerId>,
+    /// The passengers below were aboard when the last claim was sent.
+    claim_line: (Attempt, PassengerId),
+    /// The passengers below were aboard when the fill began.
+    fill_line: PassengerId,
+    /// The claim that was answered by a value which the pilot has yet to judge.
+    newer: Option<(Attempt, Option<Token>)>,
+    /// The last revision that came.
+    arrived: Option<Arrival>,
+    /// The token of the lease last held.
+    token: Option<Token>,
+    /// The revision its fill was published under.
+    published: Option<Revision>,
+}
+
+#[derive(Clone, Debug)]
+struct Passenger {
+    policy: Policy,
+    started: Instant,
+    patience: Instant,
+    /// What it thinks of the last revision it knows.
+    known: Verdict,
+    /// The last revision it was asked to judge.
+    asked: Revision,
+    /// The highest token that is known to have been granted before its call.
+    floor: Option<Token>,
+}
+
+impl Passenger {
+    fn is_judging(&self) -> bool {
+        self.asked > self.known.revision
+    }
+
+    /// How its call ends when its time is over.
+    fn time_out(&self) -> Outcome {
+        match self.known.judgement {
+            Judgement::Stale => Outcome::Cached {
+                revision: self.known.revision,
+                stale: true,
+            },
+            Judgement::Absent | Judgement::Fresh | Judgement::Malformed => Outcome::TimedOut,
+        }
+    }
+
+    fn runs_local(&self) -> bool {
+        self.policy.on_unavailable == OnUnavailable::RunLocal
+    }
+}
+
+impl Ride {
+    pub(super) const fn empty() -> Self {
+        Self {
+            flight: None,
+            passengers: BTreeMap::new(),
+            patience: Instant::NEVER,
+            timer: Instant::NEVER,
+        }
+    }
+
+    pub(super) fn flies(&self, number: u64) -> bool {
+        self.flight
+            .as_ref()
+            .is_some_and(|current| current.number == number)
+    }
+
+    pub(super) fn lease(&self, number: u64) -> Option<crate::Lease> {
+        self.flight
+            .as_ref()
+            .filter(|current| current.number == number)?
+            .flight
+            .lease()
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.flight
+            .as_ref()
+            .is_some_and(|current| current.flight.lease().is_some())
+    }
+
+    pub(super) fn view(&self) -> (Option<Phase>, Option<Deadline>, usize) {
+        let flight = self.flight.as_ref().map(|current| &current.flight);
+        (
+            flight.map(Flight::phase),
+            flight.and_then(Flight::deadline),
+            self.passengers.len(),
+        )
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.passengers.is_empty() && self.flight.is_none()
+    }
+
+    /// When to come back with a tick.
+    pub(super) fn due(&self) -> Instant {
+        let flight = self.flight.as_ref().map_or(Instant::NEVER, Current::due);
+        flight.min(self.patience)
+    }
+
+    pub(super) fn board<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        id: PassengerId,
+        policy: Policy,
+        known: Verdict,
+    ) {
+        let started = air.now;
+        let passenger = Passenger {
+            policy,
+            started,
+            patience: started.after(policy.wait_timeout),
+            known,
+            asked: Revision::NEVER,
+            floor: None,
+        };
+        let Some(current) = &self.flight else {
+            self.passengers.insert(id, passenger);
+            return;
+        };
+        let unreachable =
+            current.flight.phase() == Phase::FillingLocally && !passenger.runs_local();
+        if unreachable || policy.wait_timeout.is_zero() {
+            let outcome = if unreachable {
+                Outcome::Unavailable
+            } else {
+                passenger.time_out()
+            };
+            return land(air, key, id, outcome);
+        }
+        self.patience = self.patience.min(passenger.patience);
+        let arrived = current.arrived;
+        let passenger = self.passengers.entry(id).or_insert(passenger);
+        if let Some(arrival) = arrived {
+            ask(air, key, id, passenger, arrival);
+        }
+    }
+
+    pub(super) fn answered<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: Event) {
+        if let Event::LeaseGranted { attempt, token, .. } = event {
+            self.raise_floors(attempt, Some(token));
+        } else if let Event::Held { attempt, token, .. } = event {
+            self.raise_floors(attempt, token);
+        }
+        self.step(air, key, event);
+    }
+
+    /// A revision has come that every passenger is to judge for itself.
+    pub(super) fn arrived<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        attempt: Option<Attempt>,
+        latest: Option<Token>,
+        arrival: Arrival,
+    ) {
+        if let Some(attempt) = attempt {
+            self.raise_floors(attempt, latest);
+        }
+        let Some(current) = &mut self.flight else {
+            return;
+        };
+        current.arrived = Some(arrival);
+        if let Some(attempt) = attempt {
+            current.newer = Some((attempt, latest));
+        }
+        let pilot = current.pilot;
+        for (id, passenger) in &mut self.passengers {
+            ask(air, key, *id, passenger, arrival);
+        }
+        if let Some(pilot) = pilot {
+            self.pilot_judges(air, key, pilot);
+        }
+    }
+
+    pub(super) fn judged<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        id: PassengerId,
+        mut verdict: Verdict,
+    ) {
+        let Some(passenger) = self.passengers.get_mut(&id) else {
+            return;
+        };
+        if verdict.judgement == Judgement::Stale && is_after(verdict.token, passenger.floor) {
+            verdict.judgement = Judgement::Fresh;
+        }
+        if verdict.revision < passenger.known.revision.max(passenger.asked) {
+            return; // A newer one has come meanwhile.
+        }
+        passenger.known = verdict;
+        if self
+            .flight
+            .as_ref()
+            .is_some_and(|current| current.pilot == Some(id))
+        {
+            return self.pilot_judges(air, key, id);
+        }
+        let outcome = match verdict.judgement {
+            Judgement::Fresh => {
+                let waited = self
+                    .flight
+                    .as_ref()
+                    .is_none_or(|current| current.flight.has_waited());
+                let revision = verdict.revision;
+                if waited {
+                    Outcome::Awaited {
+                        revision: Some(revision),
+                    }
+                } else {
+                    Outcome::Cached {
+                        revision,
+                        stale: false,
+                    }
+                }
+            }
+            Judgement::Malformed => Outcome::Malformed,
+            Judgement::Absent | Judgement::Stale => return,
+        };
+        self.passengers.remove(&id);
+        land(air, key, id, outcome);
+    }
+
+    /// Tells the flight what its pilot thinks, once the pilot has thought.
+    fn pilot_judges<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, pilot: PassengerId) {
+        let (Some(current), Some(passenger)) = (&mut self.flight, self.passengers.get(&pilot))
+        else {
+            return;
+        };
+        if passenger.is_judging() {
+            return;
+        }
+        let verdict = passenger.known;
+        let event = match current.newer.take() {
+            Some((attempt, latest)) => Event::Newer {
+                attempt,
+                latest,
+                verdict,
+            },
+            None => Event::KeyEvent { verdict },
+        };
+        self.step(air, key, event);
+    }
+
+    pub(super) fn left<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, id: PassengerId) {
+        self.passengers.remove(&id);
+        if self
+            .flight
+            .as_ref()
+            .is_some_and(|current| current.pilot == Some(id))
+        {
+            self.replace_pilot(air, key);
+        }
+    }
+
+    /// The pilot is gone: the next passenger takes its place, or the flight is abandoned.
+    fn replace_pilot<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
+        let Some(current) = &mut self.flight else {
+            return;
+        };
+        // A value under way satisfies those who were aboard when its fill began; the others are to
+        // judge it when it stands.
+        let successor = if current.flight.phase() == Phase::Publishing {
+            self.passengers.range(..current.fill_line).next()
+        } else {
+            self.passengers.iter().next()
+        };
+        current.pilot = successor.map(|(id, _)| *id);
+        let event = match successor {
+            Some((_, next)) => Event::HandedOver {
+                policy: next.policy,
+                started: next.started,
+                known: next.known,
+                floor: next.floor,
+            },
+            None => Event::Abandoned,
+        };
+        let (number, pilot, pending) = (current.number, current.pilot, current.newer);
+        self.step(air, key, event);
+        if let Some((attempt, _)) = pending {
+            match pilot {
+                Some(pilot) => self.pilot_judges(air, key, pilot),
+                // Nobody is left to judge it, but the claim was answered: no lease was granted.
+                None => air.clean_up(Air::flight_id(key, number), held(attempt)),
+            }
+        }
+    }
+
+    pub(super) fn tick<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
+        if air.now >= self.patience {
+            self.lose_patience(air, key);
+        }
+        let Some(current) = &self.flight else {
+            return;
+        };
+        if current.due() > air.now {
+            return;
+        }
+        let judging = current.newer.is_some();
+        let impatient = judging
+            || current
+                .flight
+                .deadline()
+                .is_some_and(|due| due.why == Why::WaitTimeout)
+                && self.passengers.len() > 1;
+        match current.pilot.filter(|_| impatient) {
+            // The pilot does not want to wait any longer; the others do.
+            Some(pilot) => {
+                if let Some(passenger) = self.passengers.remove(&pilot) {
+                    land(air, key, pilot, passenger.time_out());
+                }
+                self.replace_pilot(air, key);
+            }
+            None => self.step(air, key, Event::Tick),
+        }
+    }
+
+    /// Lands the passengers, the pilot aside, who do not want to wait any longer.
+    fn lose_patience<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
+        let pilot = self.flight.as_ref().and_then(|current| current.pilot);
+        self.patience = Instant::NEVER;
+        self.passengers.retain(|id, passenger| {
+            if Some(*id) == pilot {
+                return true;
+            }
+            if passenger.patience > air.now {
+                self.patience = self.patience.min(passenger.patience);
+                return true;
+            }
+            land(air, key, *id, passenger.time_out());
+            false
+        });
+    }
+
+    /// Launches the next flight if there is none and somebody aboard wants one.
+    pub(super) fn take_off<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
+        if self.flight.is_some() {
+            return;
+        }
+        let next = self
+            .passengers
+            .iter()
+            .find(|(_, passenger)| !passenger.is_judging());
+        if let Some((id, passenger)) = next {
+            let id = *id;
+            let (flight, commands) = Flight::launch(passenger.policy, passenger.known, air.now);
+            self.launched(air, key, id, flight, commands);
+        }
+    }
+
+    fn launched<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        pilot: PassengerId,
+        flight: Flight,
+        commands: Commands,
+    ) {
+        air.flights += 1;
+        self.flight = Some(Current {
+            number: air.flights,
+            flight,
+            pilot: Some(pilot),
+            claim_line: (Attempt::new(0), PassengerId(0)),
+            fill_line: PassengerId(0),
+            newer: None,
+            arrived: None,
+            token: None,
+            published: None,
+        });
+        // The pilot's patience is the flight's from now on, the others' the ride's.
+        self.patience = self
+            .passengers
+            .iter()
+            .filter(|(id, _)| **id != pilot)
+            .fold(Instant::NEVER, |first, (_, other)| {
+                first.min(other.patience)
+            });
+        self.carry_out(air, key, Phase::Claiming, commands);
+    }
+
+    /// One step of the flight, and what it means for those aboard.
+    fn step<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: Event) {
+        let Some(current) = &mut self.flight else {
+            return;
+        };
+        let before = current.flight.phase();
+        let commands = current.flight.handle(air.now, event);
+        let after = current.flight.phase();
+        if after != Phase::Claiming {
+            current.newer = None;
+        }
+        let ended = before != after;
+        if let Event::Published { revision, .. } = event
+            && before == Phase::Publishing
+            && ended
+        {
+            current.published = Some(revision);
+        }
+        if let Event::Malformed { .. } = event
+            && before == Phase::Claiming
+            && ended
+        {
+            self.land_others(air, key, |_| Some(Outcome::Malformed));
+        }
+        self.carry_out(air, key, before, commands);
+    }
+
+    fn carry_out<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        before: Phase,
+        commands: Commands,
+    ) {
+        let Some(current) = &mut self.flight else {
+            return;
+        };
+        let number = current.number;
+        let next_id = self
+            .passengers
+            .last_key_value()
+            .map_or(PassengerId(0), |(id, _)| {
+                PassengerId(id.0.saturating_add(1))
+            });
+        let mut landing = None;
+        for command in commands {
+            match command {
+                Command::Fill { attempt, lease } => {
+                    current.fill_line = next_id;
+                    current.token = lease.map(|lease| lease.token);
+                    if let Some(passenger) = current.pilot {
+                        air.orders.push(Order::Fill {
+                            flight: Air::flight_id(key, number),
+                            passenger,
+                            attempt,
+                            lease,
+                        });
+                    }
+                }
+                Command::Land(outcome) => landing = Some(outcome),
+                Command::Claim { attempt, .. } => {
+                    current.claim_line = (attempt, next_id);
+                    air.order(key, number, command);
+                }
+                Command::Watch
+                | Command::Unwatch
+                | Command::Renew { .. }
+                | Command::Publish { .. }
+                | Command::Put { .. }
+                | Command::Release { .. }
+                | Command::WarnLeaseLost { .. } => air.order(key, number, command),
+            }
+        }
+        let phase = current.flight.phase();
+        if phase == Phase::FillingLocally && before != phase {
+            self.land_others(air, key, |other| {
+                (!other.runs_local()).then_some(Outcome::Unavailable)
+            });
+        }
+        if let Some(outcome) = landing {
+            self.landed(air, key, outcome);
+        } else if matches!(phase, Phase::Departing | Phase::Releasing | Phase::Landed) {
+            self.retire(air, key);
+        }
+    }
+
+    /// The pilot has landed: what becomes of the others?
+    fn landed<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, outcome: Outcome) {
+        if let Some(pilot) = self
+            .flight
+            .as_mut()
+            .and_then(|current| current.pilot.take())
+        {
+            self.passengers.remove(&pilot);
+            land(air, key, pilot, outcome);
+        }
+        let uncoordinated = |other: &Passenger| {
+            Some(if other.runs_local() {
+                Outcome::Awaited { revision: None }
+            } else {
+                Outcome::Unavailable
+            })
+        };
+        match outcome {
+            Outcome::Computed { revision: None }
+            | Outcome::Awaited { revision: None }
+            | Outcome::Unpublished {
+                cause: Unpublished::Unavailable,
+            } => self.land_others(air, key, uncoordinated),
+            Outcome::Unpublished {
+                cause: Unpublished::Refused,
+            }
+            | Outcome::Refused => self.land_others(air, key, |_| Some(Outcome::Refused)),
+            Outcome::Unpublished {
+                cause: Unpublished::Malformed,
+            } => self.land_others(air, key, |_| Some(Outcome::Malformed)),
+            Outcome::Aborted | Outcome::Panicked => self.land_others(air, key, |other| {
+                (other.policy.on_abort == OnAbort::Share).then_some(outcome)
+            }),
+            Outcome::Unavailable => {
+                self.land_others(air, key, |other| (!other.runs_local()).then_some(outcome));
+            }
+            // The others judge for themselves, or fly on.
+            Outcome::Cached { .. }
+            | Outcome::Computed { .. }
+            | Outcome::Awaited { .. }
+            | Outcome::TimedOut
+            | Outcome::Fenced
+            | Outcome::Malformed => {}
+        }
+        self.retire(air, key);
+        if outcome == Outcome::Unavailable
+            && let Some((id, next)) = self.passengers.iter().next()
+        {
+            // The store has been tried on behalf of all aboard.
+            let id = *id;
+            let (flight, commands) = Flight::launch_degraded(next.policy, next.known, air.now);
+            self.launched(air, key, id, flight, commands);
+        }
+    }
+
+    /// Takes leave of a flight whose call has ended.
+    fn retire<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
+        let Some(current) = self.flight.take() else {
+            return;
+        };
+        if let Some(revision) = current.published {
+            // Those who were aboard when the fill began are satisfied; the others are to judge.
+            let arrival = Arrival {
+                revision,
+                token: current.token,
+                value: true,
+            };
+            self.passengers.retain(|id, passenger| {
+                if *id >= current.fill_line {
+                    ask(air, key, *id, passenger, arrival);
+                    return true;
+                }
+                let revision = Some(revision);
+                land(air, key, *id, Outcome::Awaited { revision });
+                false
+            });
+        }
+        air.retire(key, current.number, current.flight);
+    }
+
+    fn land_others<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        outcome: impl Fn(&Passenger) -> Option<Outcome>,
+    ) {
+        let pilot = self.flight.as_ref().and_then(|current| current.pilot);
+        self.passengers.retain(|id, passenger| {
+            match outcome(passenger).filter(|_| Some(*id) != pilot) {
+                Some(outcome) => {
+                    land(air, key, *id, outcome);
+                    false
+                }
+                None => true,
+            }
+        });
+    }
+
+    /// The first answer to a claim sent since a passenger boarded tells which leases were granted
+    /// before its call.
+    fn raise_floors(&mut self, attempt: Attempt, token: Option<Token>) {
+        let Some(current) = self.flight.as_ref().filter(|it| it.claim_line.0 == attempt) else {
+            return;
+        };
+        for (_, passenger) in self.passengers.range_mut(..current.claim_line.1) {
+            passenger.floor = passenger.floor.or(token);
+        }
+    }
+}
+
+impl Current {
+    fn due(&self) -> Instant {
+        if self.newer.is_some() {
+            // The store has answered: only the pilot's patience counts until it has judged.
+            self.flight.patience()
+        } else {
+            super::due(&self.flight)
+        }
+    }
+}
+
+/// Asks a passenger to judge what has arrived, unless it knows it or has nothing to judge.
+fn ask<K: Ord + Clone>(
+    air: &mut Air<K>,
+    key: &K,
+    id: PassengerId,
+    passenger: &mut Passenger,
+    arrival: Arrival,
+) {
+    let revision = arrival.revision;
+    if revision <= passenger.known.revision.max(passenger.asked) {
+        return;
+    }
+    passenger.asked = revision;
+    if arrival.value {
+        air.orders.push(Order::Judge {
+            key: key.clone(),
+            passenger: id,
+            revision,
+        });
+    } else {
+        passenger.known = Verdict {
+            revision,
+            token: arrival.token,
+            judgement: Judgement::Absent,
+        };
+    }
+}
+
+fn land<K: Ord + Clone>(air: &mut Air<K>, key: &K, passenger: PassengerId, outcome: Outcome) {
+    air.orders.push(Order::Land {
+        key: key.clone(),
+        passenger,
+        outcome,
+    });
+}
+
+/// An answer to a claim that says no more than that no lease was granted.
+pub(super) const fn held(attempt: Attempt) -> Event {
+    Event::Held {
+        attempt,
+        token: None,
+        remaining: None,
+    }
+}
