@@ -107,7 +107,9 @@ impl<S: blocking::Store> Shared<S> {
             None => queue.insert(start(Arc::clone(&self.store))?),
         };
         // INVARIANT: the thread receives for as long as there is a sender.
-        sender.send(job).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        sender
+            .send(job)
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
