@@ -1,5 +1,7 @@
 //! How `Offload` treats its callers, its thread and its store.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -91,7 +93,7 @@ fn a_call_is_carried_out_though_nobody_waits_for_it() {
 fn dropping_it_waits_for_nothing_and_what_is_queued_is_finished() {
     let (open, gate) = channel::<()>();
     let gate = Mutex::new(gate);
-    let (offload, _, end) = scripted(move || drop(gate.lock().unwrap().recv()));
+    let (offload, _, end) = scripted(move || gate.lock().unwrap().recv().unwrap());
     let stuck = offload.release(lease());
     let queued = put(&offload);
     // Returns though the thread is in the middle of a call.
@@ -134,7 +136,7 @@ fn a_waker_that_panics_leaves_the_thread_to_the_others() {
 
     let (open, gate) = channel::<()>();
     let gate = Mutex::new(gate);
-    let (offload, _, _end) = scripted(move || drop(gate.lock().unwrap().recv()));
+    let (offload, _, _end) = scripted(move || gate.lock().unwrap().recv().unwrap());
     let mut stuck = offload.release(lease());
     let waker = Waker::from(Arc::new(Panics));
     let poll = stuck.as_mut().poll(&mut Context::from_waker(&waker));

@@ -52,8 +52,7 @@ pub(crate) struct Faulty {
 
 #[derive(Default)]
 struct Notes {
-    /// The tokens released, by lock, and which real one each now stands for.
-    released: Mutex<HashMap<Arc<str>, (Token, Option<Token>)>>,
+    released: Mutex<HashMap<Arc<str>, Reused>>,
     published: Mutex<HashSet<Token>>,
     /// Nothing is passed on to watchers for now.
     muted: AtomicBool,
@@ -61,6 +60,9 @@ struct Notes {
     /// Subscriptions which should have been dropped.
     open: Mutex<Vec<Subscription>>,
 }
+
+/// The token first released on a lock, and which real one it now stands for.
+type Reused = (Token, Option<Token>);
 
 impl Faulty {
     pub(crate) fn new(inner: MemoryStore, fault: Option<Fault>) -> Self {
@@ -130,7 +132,7 @@ impl Faulty {
                 self.inner.release(LeaseId { lock, token })?;
                 self.inner.claim(request)
             }
-            claim => Ok(claim),
+            Claim::Held { .. } | Claim::Granted { .. } | Claim::Newer { .. } => Ok(claim),
         }
     }
 
@@ -167,7 +169,7 @@ impl Store for Faulty {
                 *token = self.told(&lock, *token);
             }
             Claim::Newer { latest, .. } if self.has(Fault::HidesLatest) => *latest = None,
-            _ => {}
+            Claim::Granted { .. } | Claim::Newer { .. } | Claim::Held { .. } => {}
         }
         Ok(claim)
     }
@@ -255,9 +257,9 @@ impl Store for Faulty {
         let skipped = Arc::new(AtomicBool::new(self.has(Fault::SkipsSnapshots)));
         let skips = Arc::clone(&skipped);
         let passed_on = move |event: WatchEvent| {
-            let muted = notes.muted.load(Ordering::SeqCst);
             let release = event == WatchEvent::Lock(LockState::Free);
-            if !skips.load(Ordering::SeqCst) && !(muted && release) {
+            let muted = release && notes.muted.load(Ordering::SeqCst);
+            if !muted && !skips.load(Ordering::SeqCst) {
                 watcher.notify(event);
             }
         };
