@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::copies::Copy;
 use crate::freshness::{Always, Freshness, When};
 use crate::handle::Handle;
-use crate::hub::{Failure, Filled, Hub, Landed, Mail, Names};
+use crate::hub::{Failure, Filled, Landed, Mail, Names};
 use crate::value::{Arrived, Value};
 use crate::{Error, Landing, Lease, SingleFlight, Source};
 
@@ -189,10 +189,7 @@ impl<'a, P> Call<'a, P> {
     /// # Errors
     ///
     /// Each of [`Error`]'s, which say what to do.
-    pub fn run<V, E, F, Fut>(
-        &self,
-        fill: F,
-    ) -> impl Future<Output = Result<Landing<V>, Error<V, E>>>
+    pub async fn run<V, E, F, Fut>(&self, fill: F) -> Result<Landing<V>, Error<V, E>>
     where
         V: Serialize + DeserializeOwned + Send + Sync + 'static,
         E: Send + Sync + 'static,
@@ -200,11 +197,10 @@ impl<'a, P> Call<'a, P> {
         Fut: Future<Output = Result<V, E>>,
         P: Freshness<V>,
     {
-        async move {
-            match self.look_local() {
-                Look::Fresh(landing) => Ok(landing),
-                Look::Stale(known) => Box::pin(self.fly(known, fill)).await,
-            }
+        match self.look_local() {
+            Look::Fresh(landing) => Ok(landing),
+            // Boxed, so that a hit does not carry the whole flight around.
+            Look::Stale(known) => Box::pin(self.fly(known, fill)).await,
         }
     }
 
@@ -232,7 +228,10 @@ impl<'a, P> Call<'a, P> {
         }
         let hub = self.flights.hub();
         let read = hub.store.read(self.key.into());
-        let state = self.bounded(read).await.map_err(|error| self.store_error(error))?;
+        let state = self
+            .bounded(read)
+            .await
+            .map_err(|error| self.store_error(error))?;
         let Some(entry) = state.entry else {
             return Ok(None);
         };
@@ -261,7 +260,9 @@ impl<'a, P> Call<'a, P> {
         let names = self.names();
         let lock = names.lock();
         let hub = self.flights.hub();
-        let revision = self.bounded(hub.store.forget(Arc::clone(&names.key), lock)).await?;
+        let revision = self
+            .bounded(hub.store.forget(Arc::clone(&names.key), lock))
+            .await?;
         hub.copies.outdate(self.key, revision);
         Ok(revision)
     }
@@ -341,7 +342,9 @@ impl<'a, P> Call<'a, P> {
         let started = Instant::now();
         let hub = self.flights.ready();
         loop {
-            let known = candidate.as_ref().map_or(Verdict::UNKNOWN, Candidate::stale);
+            let known = candidate
+                .as_ref()
+                .map_or(Verdict::UNKNOWN, Candidate::stale);
             let mut seat = hub.board(self.names(), self.options.policy(), known);
             let mut computed = None;
             let mut malformed = None;
@@ -375,7 +378,9 @@ impl<'a, P> Call<'a, P> {
                                     let (value, retain) = (Arc::new(value), self.options.retain);
                                     Filled::Value { value, retain }
                                 }
-                                Err(error) => Filled::Failed(Failure::Codec(error.to_string().into())),
+                                Err(error) => {
+                                    Filled::Failed(Failure::Codec(error.to_string().into()))
+                                }
                             },
                             Ok(Err(error)) => Filled::Failed(Failure::Error(Arc::new(error))),
                             Err(panic) => {
@@ -424,6 +429,10 @@ impl<'a, P> Call<'a, P> {
     }
 
     /// Puts an outcome into the caller's words; `None` if the call is to begin again.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the outcomes are all named, and the enum may grow"
+    )]
     fn landing<V, E>(
         &self,
         landed: Landed,
@@ -503,9 +512,10 @@ impl<'a, P> Call<'a, P> {
             Outcome::Unpublished { cause: why } => Err(Error::Unpublished {
                 value: computed?,
                 cause: match why {
-                    Unpublished::Unavailable | Unpublished::Refused | Unpublished::Malformed | _ => {
-                        cause()
-                    }
+                    Unpublished::Unavailable
+                    | Unpublished::Refused
+                    | Unpublished::Malformed
+                    | _ => cause(),
                 },
             }),
             // INVARIANT: this driver is released with its machine, whose outcomes these are.
@@ -599,4 +609,3 @@ impl<'a> Call<'a> {
         }
     }
 }
-

@@ -10,6 +10,8 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use tokio::time::Instant;
 
+use crate::value::age_at;
+
 /// A decoded value and which one it is.
 #[derive(Clone)]
 pub(crate) struct Copy {
@@ -42,11 +44,7 @@ impl Copy {
     /// How old the value is at a moment: the store's age when it was read, plus the time since by the
     /// local clock.
     pub(crate) fn age_at(&self, moment: Instant) -> Duration {
-        if moment >= self.read {
-            self.age + (moment - self.read)
-        } else {
-            self.age.saturating_sub(self.read - moment)
-        }
+        age_at(self.age, self.read, moment)
     }
 
     /// How long ago it was read.
@@ -126,9 +124,7 @@ struct Evictions(Arc<AtomicU64>);
 impl Lifecycle<Arc<str>, Copy> for Evictions {
     type RequestState = ();
 
-    fn begin_request(&self) {}
-
-    fn on_evict(&self, (): &mut (), _key: Arc<str>, _copy: Copy) {
+    fn on_evict(&self, _request: &mut (), _key: Arc<str>, _copy: Copy) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 }

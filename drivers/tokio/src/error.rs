@@ -32,7 +32,9 @@ pub enum Error<V, E> {
     Refused(StoreError),
     /// The value does not decode as what the caller wants, or does not encode. Forget the key, or
     /// let the call treat what does not decode as absent.
-    #[error("the value of key {key:?} is malformed: {reason}; forget the key, or treat it as absent")]
+    #[error(
+        "the value of key {key:?} is malformed: {reason}; forget the key, or treat it as absent"
+    )]
     Malformed {
         /// The key.
         key: Arc<str>,
@@ -41,7 +43,9 @@ pub enum Error<V, E> {
     },
     /// The fill has a value, but it could not be published: the others will compute their own. It
     /// may have been published all the same if the cause is `Unavailable`.
-    #[error("the value was computed but not published: {cause}; use it, others will compute their own")]
+    #[error(
+        "the value was computed but not published: {cause}; use it, others will compute their own"
+    )]
     Unpublished {
         /// The value.
         value: Arc<V>,

@@ -45,7 +45,7 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
     /// # Errors
     ///
     /// Those of [`Call::run`].
-    pub fn run<E, F, Fut>(&self, fill: F) -> impl Future<Output = Result<Landing<V>, Error<V, E>>>
+    pub async fn run<E, F, Fut>(&self, fill: F) -> Result<Landing<V>, Error<V, E>>
     where
         V: Serialize + DeserializeOwned,
         E: Send + Sync + 'static,
@@ -53,11 +53,9 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
         Fut: Future<Output = Result<V, E>>,
         P: Freshness<V> + Clone,
     {
-        async move {
-            match self.hit() {
-                Some(landing) => Ok(landing),
-                None => Box::pin(self.call().run(fill)).await,
-            }
+        match self.hit() {
+            Some(landing) => Ok(landing),
+            None => Box::pin(self.call().run(fill)).await,
         }
     }
 
@@ -105,6 +103,8 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
 
 impl<V, P> std::fmt::Debug for Handle<V, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }

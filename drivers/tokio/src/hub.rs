@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_core::{
-    Arrival, Attempt, Command, Event, FillResult, FlightId, Flights, Instant, Notice, Order, Outcome,
-    PassengerId, Policy, Verdict,
+    Arrival, Attempt, Command, Event, FillResult, FlightId, Flights, Instant, Notice, Order,
+    Outcome, PassengerId, Policy, Verdict,
 };
 use oneflight_store::{
     Change, Holder, KeyState, LockState, Revision, Store, StoreError, Token, WatchEvent,
@@ -185,7 +185,12 @@ impl Hub {
     }
 
     /// Takes a caller aboard.
-    pub(crate) fn board(self: &Arc<Self>, names: Names, mut policy: Policy, known: Verdict) -> Seat {
+    pub(crate) fn board(
+        self: &Arc<Self>,
+        names: Names,
+        mut policy: Policy,
+        known: Verdict,
+    ) -> Seat {
         let id = self.with(|state, hub| {
             state.passengers += 1;
             let id = PassengerId(state.passengers);
@@ -255,7 +260,10 @@ impl Hub {
         if renewed {
             let state = self.state();
             if let Some(lease) = state.flights.lease(&flight)
-                && let Some(handle) = state.desks.get(&flight.key).and_then(|desk| desk.lease.as_ref())
+                && let Some(handle) = state
+                    .desks
+                    .get(&flight.key)
+                    .and_then(|desk| desk.lease.as_ref())
             {
                 handle.set_expiry(lease.expires);
             }
@@ -325,7 +333,10 @@ impl Hub {
             };
             if let Some(desk) = state.desks.get_mut(&flight.key)
                 && let Some(entry) = key.entry
-                && desk.arrived.as_ref().is_none_or(|known| known.revision < entry.revision)
+                && desk
+                    .arrived
+                    .as_ref()
+                    .is_none_or(|known| known.revision < entry.revision)
             {
                 desk.arrived = Some(Arrived::new(entry));
             }
@@ -526,7 +537,15 @@ impl State {
         let revision = match outcome {
             Outcome::Cached { revision, .. } => Some(revision),
             Outcome::Computed { revision } | Outcome::Awaited { revision } => revision,
-            _ => None,
+            Outcome::Aborted
+            | Outcome::Panicked
+            | Outcome::TimedOut
+            | Outcome::Fenced
+            | Outcome::Unavailable
+            | Outcome::Refused
+            | Outcome::Malformed
+            | Outcome::Unpublished { .. }
+            | _ => None,
         };
         let arrived = desk
             .arrived

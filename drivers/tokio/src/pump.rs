@@ -50,7 +50,12 @@ struct Pump {
 enum Answer {
     Claim(FlightId<Names>, Attempt, Result<Claim, StoreError>),
     Renew(FlightId<Names>, Attempt, Result<Renewal, StoreError>),
-    Publish(FlightId<Names>, Attempt, Token, Result<Publication, StoreError>),
+    Publish(
+        FlightId<Names>,
+        Attempt,
+        Token,
+        Result<Publication, StoreError>,
+    ),
     Release(FlightId<Names>, Attempt, Result<(), StoreError>),
     /// Nobody waits for it.
     Done,
@@ -117,7 +122,9 @@ impl Pump {
             Command::Publish { attempt, token } => {
                 let Some((bytes, retain)) = value else {
                     // INVARIANT: the value of a fill stays on its desk until the flight retires.
-                    return self.hub.failed(flight, attempt, StoreError::unavailable("no value"));
+                    return self
+                        .hub
+                        .failed(flight, attempt, StoreError::unavailable("no value"));
                 };
                 let lease = lease_id(&flight.key, token);
                 let key = Arc::clone(&flight.key.key);

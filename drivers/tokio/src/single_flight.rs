@@ -35,14 +35,14 @@ pub struct Builder {
 
 impl SingleFlight {
     /// Over this store, with the defaults.
-    pub fn new(store: impl Into<Arc<dyn Store>>) -> Self {
+    pub fn new(store: impl Store) -> Self {
         Self::builder(store).build()
     }
 
     /// Over this store, with options.
-    pub fn builder(store: impl Into<Arc<dyn Store>>) -> Builder {
+    pub fn builder(store: impl Store) -> Builder {
         Builder {
-            store: store.into(),
+            store: Arc::new(store),
             local_copies: 10_000,
             holder: None,
         }

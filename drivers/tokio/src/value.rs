@@ -79,9 +79,29 @@ impl Arrived {
         }
     }
 
+    /// How old it was at a moment, by the store's age when it was read.
+    pub(crate) fn age_at(&self, moment: Instant) -> Duration {
+        age_at(self.age, self.read, moment)
+    }
+
     /// A copy to keep, once somebody has decoded the value.
     pub(crate) fn copy(&self) -> Option<Copy> {
         let value = Arc::clone(self.value.decoded.get()?);
-        Some(Copy::new(value, self.revision, self.token, self.age, self.read))
+        Some(Copy::new(
+            value,
+            self.revision,
+            self.token,
+            self.age,
+            self.read,
+        ))
+    }
+}
+
+/// The age at a moment of something that was of this age when it was read.
+pub(crate) fn age_at(age: Duration, read: Instant, moment: Instant) -> Duration {
+    if moment >= read {
+        age + (moment - read)
+    } else {
+        age.saturating_sub(read - moment)
     }
 }
