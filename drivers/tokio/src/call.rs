@@ -20,7 +20,7 @@ use crate::copies::Copy;
 use crate::freshness::{Always, Freshness, When};
 use crate::handle::Handle;
 use crate::hub::{Failure, Filled, Landed, Mail, Names};
-use crate::value::{Arrived, Value};
+use crate::value::{Arrived, Times, Value};
 use crate::{Error, Landing, Lease, SingleFlight, Source};
 
 /// What a caller may choose.
@@ -30,8 +30,8 @@ pub(crate) struct Options {
     wait_timeout: Option<Duration>,
     store_timeout: Option<Duration>,
     fill_timeout: Option<Duration>,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) local_max_age: Option<Duration>,
+    max_age: Option<Duration>,
+    local_max_age: Option<Duration>,
     retain: Option<Duration>,
     lock: Option<Arc<str>>,
     on_unavailable: OnUnavailable,
@@ -61,6 +61,33 @@ impl Options {
     pub(crate) fn store_timeout(&self) -> Duration {
         self.store_timeout.unwrap_or(Policy::DEFAULT.store_timeout)
     }
+
+    /// Whether a copy may be served, as far as its age goes.
+    pub(crate) fn timing(&self, times: Times) -> Timing {
+        let (max_age, local) = (self.max_age, self.local_max_age);
+        // Reading the clock is most of what a hit costs: only who cares for the age pays for it.
+        if max_age.is_none() && local.is_none() {
+            return Timing::Good;
+        }
+        let now = Instant::now();
+        if local.is_some_and(|limit| times.unread_for(now) > limit) {
+            Timing::TooLongUnread
+        } else if max_age.is_some_and(|limit| times.age_at(now) > limit) {
+            Timing::TooOld
+        } else {
+            Timing::Good
+        }
+    }
+}
+
+/// See [`Options::timing`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timing {
+    Good,
+    /// Older than the caller accepts.
+    TooOld,
+    /// The caller wants the store to be asked again.
+    TooLongUnread,
 }
 
 /// A call that is being prepared: made by [`SingleFlight::key`], ended by [`Call::run`].
@@ -239,7 +266,7 @@ impl<'a, P> Call<'a, P> {
         match arrived.value.decode() {
             Ok(value) => {
                 let candidate = Candidate::new(value, &arrived);
-                let age = arrived.age;
+                let age = arrived.times.age_when_read();
                 Ok(self
                     .accepts(&candidate.value, age)
                     .then(|| candidate.land(Source::Cached, false)))
@@ -281,19 +308,18 @@ impl<'a, P> Call<'a, P> {
         V: Send + Sync + 'static,
         P: Freshness<V>,
     {
-        self.flights
-            .hub()
-            .copies
-            .get(self.key)
-            .map_or(Look::Stale(None), |copy| self.look_at(&copy))
+        match self.flights.hub().copies.get(self.key) {
+            Some(copy) => self.look_at(copy),
+            None => Look::Stale(None),
+        }
     }
 
-    pub(crate) fn look_at<V>(&self, copy: &Copy) -> Look<V>
+    pub(crate) fn look_at<V>(&self, copy: Copy) -> Look<V>
     where
         V: Send + Sync + 'static,
         P: Freshness<V>,
     {
-        let Some(value) = copy.typed::<V>() else {
+        let Ok(value) = copy.value.downcast::<V>() else {
             return Look::Stale(None); // Kept as another type: the store's bytes tell.
         };
         let candidate = Candidate {
@@ -301,16 +327,10 @@ impl<'a, P> Call<'a, P> {
             revision: copy.revision,
             token: copy.token,
         };
-        let (max_age, local) = (self.options.max_age, self.options.local_max_age);
-        // Reading the clock is most of what a hit costs: only who cares for the age pays for it.
-        if max_age.is_some() || local.is_some() {
-            let now = Instant::now();
-            if local.is_some_and(|limit| copy.unread_for(now) > limit) {
-                return Look::Stale(None);
-            }
-            if max_age.is_some_and(|limit| copy.age_at(now) > limit) {
-                return Look::Stale(Some(candidate));
-            }
+        match self.options.timing(copy.times) {
+            Timing::Good => {}
+            Timing::TooLongUnread => return Look::Stale(None),
+            Timing::TooOld => return Look::Stale(Some(candidate)),
         }
         if self.fresh.is_fresh(&candidate.value) {
             Look::Fresh(candidate.land(Source::Cached, false))
@@ -415,7 +435,7 @@ impl<'a, P> Call<'a, P> {
         match arrived.value.decode() {
             Ok(value) => {
                 // What counts is the age when the call began: a value published since is fresh.
-                let age = arrived.age_at(started);
+                let age = arrived.times.age_at(started);
                 let judgement = if self.accepts(&value, age) {
                     Judgement::Fresh
                 } else {

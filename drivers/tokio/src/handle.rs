@@ -7,8 +7,9 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{Call, Look, Options};
+use crate::call::{Call, Look, Options, Timing};
 use crate::freshness::{Always, Freshness};
+use crate::value::Times;
 use crate::{Error, Landing, Lease, SingleFlight};
 
 /// A key with its options, and with its own way to the value: a fresh hit is one atomic load and one
@@ -26,6 +27,7 @@ pub struct Handle<V, P = Always> {
 /// A landing that is good for as long as no copy of the process has changed.
 struct Held<V> {
     landing: Landing<V>,
+    times: Times,
     epoch: u64,
 }
 
@@ -55,7 +57,8 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
     {
         match self.hit() {
             Some(landing) => Ok(landing),
-            None => Box::pin(self.call().run(fill)).await,
+            // Boxed with its call, so that a hit does not carry them around.
+            None => Box::pin(async { self.call().run(fill).await }).await,
         }
     }
 
@@ -64,23 +67,33 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
     where
         P: Freshness<V> + Clone,
     {
-        let copies = &self.flights.hub().copies;
-        let epoch = copies.epoch();
-        // A value whose age matters has to be looked at each time.
-        let ageless = self.options.max_age.is_none() && self.options.local_max_age.is_none();
-        if ageless
-            && let Some(held) = &*self.held.load()
+        let epoch = self.flights.hub().copies.epoch();
+        if let Some(held) = &*self.held.load()
             && held.epoch == epoch
+            && self.options.timing(held.times) == Timing::Good
             && self.fresh.is_fresh(&held.landing.value)
         {
             return Some(held.landing.clone());
         }
-        match self.call().look_local() {
+        self.look(epoch)
+    }
+
+    /// Looks at the copies, and holds on to what is fresh until the epoch moves.
+    #[cold]
+    fn look(&self, epoch: u64) -> Option<Landing<V>>
+    where
+        P: Freshness<V> + Clone,
+    {
+        let copy = self.flights.hub().copies.get(&self.key)?;
+        let times = copy.times;
+        match self.call().look_at(copy) {
             Look::Fresh(landing) => {
-                if ageless {
-                    let landing = landing.clone();
-                    self.held.store(Some(Arc::new(Held { landing, epoch })));
-                }
+                let held = Held {
+                    landing: landing.clone(),
+                    times,
+                    epoch,
+                };
+                self.held.store(Some(Arc::new(held)));
                 Some(landing)
             }
             Look::Stale(_) => None,

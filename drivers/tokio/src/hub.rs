@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::lease::{Lease, LeaseState};
 use crate::pump;
-use crate::value::{Arrived, Value};
+use crate::value::{Arrived, Times, Value};
 
 /// What callers of one process fly for: a key, and the lock that guards it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -308,8 +308,7 @@ impl Hub {
                     value: Arc::clone(value),
                     revision,
                     token: Some(token),
-                    age: Duration::ZERO,
-                    read: tokio::time::Instant::now(),
+                    times: Times::new(Duration::ZERO),
                 });
             }
             let event = Event::Published { attempt, revision };

@@ -1,10 +1,11 @@
 //! Fresh hits.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use oneflight_store::MemoryStore;
 use oneflight_tokio::{Handle, Landing, SingleFlight};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,16 @@ use tokio::sync::OnceCell;
 const KEYS: usize = 1_000;
 const KEY: &str = "artifacts/3f9a";
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// Awaits what never waits, in place, as an `.await` does.
+macro_rules! now {
+    ($hit:expr) => {
+        match pin!($hit).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => unreachable!("a hit does not wait"),
+        }
+    };
+}
 
 /// What the caches hold: a pointer, as oneflight recommends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,26 +106,26 @@ impl Bed {
     /// By key.
     #[inline]
     pub fn key(&self) -> Landing<Value> {
-        now(self.flights.key(KEY).run(|_| async { fill() })).expect("a hit")
+        now!(self.flights.key(KEY).run(|_| async { fill() })).expect("a hit")
     }
 
     /// By key, no older than a year.
     #[inline]
     pub fn key_fresh_for(&self) -> Landing<Value> {
         let call = self.flights.key(KEY).fresh_for(YEAR);
-        now(call.run(|_| async { fill() })).expect("a hit")
+        now!(call.run(|_| async { fill() })).expect("a hit")
     }
 
     /// Through a handle.
     #[inline]
     pub fn handle(&self) -> Landing<Value> {
-        now(self.handle.run(|_| async { fill() })).expect("a hit")
+        now!(self.handle.run(|_| async { fill() })).expect("a hit")
     }
 
     /// Through a handle, no older than a year.
     #[inline]
     pub fn handle_fresh_for(&self) -> Landing<Value> {
-        now(self.handle_fresh_for.run(|_| async { fill() })).expect("a hit")
+        now!(self.handle_fresh_for.run(|_| async { fill() })).expect("a hit")
     }
 
     /// quick_cache, no loader.
@@ -127,14 +138,14 @@ impl Bed {
     #[inline]
     pub fn quick_loader(&self) -> Arc<Value> {
         let loader = async { fill().map(Arc::new) };
-        now(self.quick.get_or_insert_async(KEY, loader)).expect("a hit")
+        now!(self.quick.get_or_insert_async(KEY, loader)).expect("a hit")
     }
 
     /// moka, with a loader.
     #[inline]
     pub fn moka_loader(&self) -> Arc<Value> {
         let loader = async { Arc::new(Value::new()) };
-        now(self.moka.get_with_by_ref(KEY, loader))
+        now!(self.moka.get_with_by_ref(KEY, loader))
     }
 
     /// A cell of one value.
@@ -146,16 +157,10 @@ impl Bed {
     /// A cell of one value, which is not cloned.
     #[inline]
     pub fn cell_by_reference(&self) -> &Arc<Value> {
-        now(self.cell.get_or_init(|| async { Arc::new(Value::new()) }))
+        now!(self.cell.get_or_init(|| async { Arc::new(Value::new()) }))
     }
 }
 
 fn fill() -> Result<Value, Infallible> {
     Ok(Value::new())
-}
-
-/// Awaits what never waits.
-#[inline]
-fn now<T>(hit: impl Future<Output = T>) -> T {
-    hit.now_or_never().expect("a hit does not wait")
 }
