@@ -63,12 +63,17 @@ impl Options {
     }
 
     /// Whether a copy may be served, as far as its age goes.
+    #[inline]
     pub(crate) fn timing(&self, times: Times) -> Timing {
-        let (max_age, local) = (self.max_age, self.local_max_age);
         // Reading the clock is most of what a hit costs: only who cares for the age pays for it.
-        if max_age.is_none() && local.is_none() {
+        if self.max_age.is_none() && self.local_max_age.is_none() {
             return Timing::Good;
         }
+        self.timing_now(times)
+    }
+
+    fn timing_now(&self, times: Times) -> Timing {
+        let (max_age, local) = (self.max_age, self.local_max_age);
         let now = Instant::now();
         if local.is_some_and(|limit| times.unread_for(now) > limit) {
             Timing::TooLongUnread
@@ -303,6 +308,7 @@ impl<'a, P> Call<'a, P> {
     }
 
     /// The look at this process's copies: no lock across an await, no store.
+    #[inline]
     pub(crate) fn look_local<V>(&self) -> Look<V>
     where
         V: Send + Sync + 'static,
@@ -314,6 +320,7 @@ impl<'a, P> Call<'a, P> {
         }
     }
 
+    #[inline]
     pub(crate) fn look_at<V>(&self, copy: Copy) -> Look<V>
     where
         V: Send + Sync + 'static,
@@ -589,6 +596,7 @@ impl<V> Candidate<V> {
         }
     }
 
+    #[inline]
     fn land(self, source: Source, stale: bool) -> Landing<V> {
         Landing {
             value: self.value,
@@ -620,6 +628,7 @@ async fn aboard<T>(seat: &mut crate::hub::Seat, fill: impl Future<Output = T>) -
 }
 
 impl<'a> Call<'a> {
+    #[inline]
     pub(crate) fn new(flights: &'a SingleFlight, key: &'a str) -> Self {
         Self {
             flights,

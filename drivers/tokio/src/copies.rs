@@ -47,10 +47,12 @@ impl Copies {
     }
 
     /// Moves with every copy that is gone. Read it before the copy, never after.
+    #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<Copy> {
         self.cache.as_ref()?.get(key)
     }

@@ -63,6 +63,7 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
     }
 
     /// The value, if this process has a fresh copy: never waits, never asks the store.
+    #[inline]
     pub fn hit(&self) -> Option<Landing<V>>
     where
         P: Freshness<V> + Clone,
