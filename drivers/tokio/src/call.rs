@@ -230,7 +230,7 @@ impl<'a, P> Call<'a, P> {
         P: Freshness<V>,
     {
         match self.look_local() {
-            Look::Fresh(landing) => Ok(landing),
+            Look::Fresh(found) => Ok(found.cached()),
             // Boxed, so that a hit does not carry the whole flight around.
             Look::Stale(known) => Box::pin(self.fly(known, fill)).await,
         }
@@ -255,8 +255,8 @@ impl<'a, P> Call<'a, P> {
         V: DeserializeOwned + Send + Sync + 'static,
         P: Freshness<V>,
     {
-        if let Look::Fresh(landing) = self.look_local() {
-            return Ok(Some(landing));
+        if let Look::Fresh(found) = self.look_local() {
+            return Ok(Some(found.cached()));
         }
         let hub = self.flights.hub();
         let read = hub.store.read(self.key.into());
@@ -274,7 +274,7 @@ impl<'a, P> Call<'a, P> {
                 let age = arrived.times.age_when_read();
                 Ok(self
                     .accepts(&candidate.value, age)
-                    .then(|| candidate.land(Source::Cached, false)))
+                    .then(|| candidate.cached()))
             }
             Err(_) if self.options.malformed_is_absent => Ok(None),
             Err(error) => Err(self.malformed(error)),
@@ -340,7 +340,7 @@ impl<'a, P> Call<'a, P> {
             Timing::TooOld => return Look::Stale(Some(candidate)),
         }
         if self.fresh.is_fresh(&candidate.value) {
-            Look::Fresh(candidate.land(Source::Cached, false))
+            Look::Fresh(candidate)
         } else {
             Look::Stale(Some(candidate))
         }
@@ -568,15 +568,26 @@ impl<'a, P> Call<'a, P> {
 
 /// What the local look gave.
 pub(crate) enum Look<V> {
-    Fresh(Landing<V>),
+    Fresh(Candidate<V>),
     Stale(Option<Candidate<V>>),
 }
 
 /// A decoded value that a caller may land with.
 pub(crate) struct Candidate<V> {
-    value: Arc<V>,
+    pub(crate) value: Arc<V>,
     revision: Revision,
     token: Option<Token>,
+}
+
+impl<V> Clone for Candidate<V> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            value: Arc::clone(&self.value),
+            revision: self.revision,
+            token: self.token,
+        }
+    }
 }
 
 impl<V> Candidate<V> {
@@ -594,6 +605,12 @@ impl<V> Candidate<V> {
             token: self.token,
             judgement: Judgement::Stale,
         }
+    }
+
+    /// A landing without a flight.
+    #[inline]
+    pub(crate) fn cached(self) -> Landing<V> {
+        self.land(Source::Cached, false)
     }
 
     #[inline]

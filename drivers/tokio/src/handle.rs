@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{Call, Look, Options, Timing};
+use crate::call::{Call, Candidate, Look, Options, Timing};
 use crate::freshness::{Always, Freshness};
 use crate::value::Times;
 use crate::{Error, Landing, Lease, SingleFlight};
@@ -24,9 +24,9 @@ pub struct Handle<V, P = Always> {
     held: ArcSwapOption<Held<V>>,
 }
 
-/// A landing that is good for as long as no copy of the process has changed.
+/// A value that is fresh for as long as no copy of the process has changed.
 struct Held<V> {
-    landing: Landing<V>,
+    found: Candidate<V>,
     times: Times,
     epoch: u64,
 }
@@ -55,8 +55,8 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
         Fut: Future<Output = Result<V, E>>,
         P: Freshness<V> + Clone,
     {
-        match self.hit() {
-            Some(landing) => Ok(landing),
+        match self.find() {
+            Some(found) => Ok(found.cached()),
             // Boxed with its call, so that a hit does not carry them around.
             None => Box::pin(async { self.call().run(fill).await }).await,
         }
@@ -68,34 +68,42 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
     where
         P: Freshness<V> + Clone,
     {
+        self.find().map(Candidate::cached)
+    }
+
+    #[inline]
+    fn find(&self) -> Option<Candidate<V>>
+    where
+        P: Freshness<V> + Clone,
+    {
         let epoch = self.flights.hub().copies.epoch();
         if let Some(held) = &*self.held.load()
             && held.epoch == epoch
             && self.options.timing(held.times) == Timing::Good
-            && self.fresh.is_fresh(&held.landing.value)
+            && self.fresh.is_fresh(&held.found.value)
         {
-            return Some(held.landing.clone());
+            return Some(held.found.clone());
         }
         self.look(epoch)
     }
 
     /// Looks at the copies, and holds on to what is fresh until the epoch moves.
     #[cold]
-    fn look(&self, epoch: u64) -> Option<Landing<V>>
+    fn look(&self, epoch: u64) -> Option<Candidate<V>>
     where
         P: Freshness<V> + Clone,
     {
         let copy = self.flights.hub().copies.get(&self.key)?;
         let times = copy.times;
         match self.call().look_at(copy) {
-            Look::Fresh(landing) => {
+            Look::Fresh(found) => {
                 let held = Held {
-                    landing: landing.clone(),
+                    found: found.clone(),
                     times,
                     epoch,
                 };
                 self.held.store(Some(Arc::new(held)));
-                Some(landing)
+                Some(found)
             }
             Look::Stale(_) => None,
         }
