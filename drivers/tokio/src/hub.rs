@@ -229,10 +229,12 @@ impl Hub {
         let due = state.flights.deadline().unwrap_or(Instant::NEVER);
         calls.pump |= due < state.armed;
         let revive = !state.pump_runs && (calls.pump || !state.seats.is_empty());
-        if revive && pump::spawn(self) {
-            state.pump_runs = true;
-        }
+        state.pump_runs |= revive;
         drop(state);
+        // Not under the lock: a runtime that is ending drops the pump on the spot.
+        if revive && !pump::spawn(self) {
+            self.state().pump_runs = false;
+        }
         for waker in calls.wakers {
             waker.wake();
         }

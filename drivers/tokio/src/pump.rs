@@ -81,8 +81,12 @@ impl Pump {
             let Some((work, due)) = self.hub.take_work(!self.requests.is_empty()) else {
                 return;
             };
+            let worked = !work.is_empty();
             for item in work {
                 self.start(item);
+            }
+            if worked && self.requests.is_empty() {
+                continue; // Nothing will be answered: look whether that was the last of it.
             }
             let hub = Arc::clone(&self.hub);
             tokio::select! {
