@@ -6,6 +6,7 @@ mod lease;
 mod list;
 
 use std::mem;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,10 @@ impl Desk {
             bell,
             pid: std::process::id(),
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.place.path()
     }
 
     fn with_connection<T>(

@@ -134,7 +134,7 @@ mod linux {
 
         pub(super) fn wake(&self) {
             // Fails only if there are 2^64 wakes to be heard already.
-            drop(write(&self.wakes, &1_u64.to_ne_bytes()));
+            write(&self.wakes, &1_u64.to_ne_bytes()).ok();
         }
     }
 

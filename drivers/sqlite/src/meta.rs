@@ -72,10 +72,9 @@ fn damaged() -> Fault {
 /// Which number this boot has in the file; the first to ask in a new boot writes it down.
 pub(crate) fn enter_boot(conn: &Connection, boot_id: &str) -> Result<i64, Fault> {
     let known = |conn: &Connection| -> Result<Option<i64>, Fault> {
-        let last: String =
-            conn.query_row("SELECT boot_id FROM meta WHERE one = 1", [], |row| {
-                row.get(0)
-            })?;
+        let last: String = conn.query_row("SELECT boot_id FROM meta WHERE one = 1", [], |row| {
+            row.get(0)
+        })?;
         Ok((last == boot_id).then_some(Meta::read(conn)?.boot))
     };
     if let Some(boot) = known(conn)? {

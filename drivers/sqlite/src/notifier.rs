@@ -160,7 +160,9 @@ impl Notifier {
         }
         while let Some(subscriber) = self.arrived.front().cloned() {
             match &subscriber.wants {
-                Wants::Watch { key, lock, .. } => self.begin_watch(&view, &subscriber, key, lock)?,
+                Wants::Watch { key, lock, .. } => {
+                    self.begin_watch(&view, &subscriber, key, lock)?
+                }
                 Wants::Changes(_) => {
                     self.listen(&subscriber, true);
                     self.tellings
@@ -179,8 +181,7 @@ impl Notifier {
         key: &Arc<str>,
         lock: &Arc<str>,
     ) -> Result<(), Fault> {
-        let snapshot =
-            key_state(view, key).and_then(|state| Ok((state, lock_state(view, lock)?)));
+        let snapshot = key_state(view, key).and_then(|state| Ok((state, lock_state(view, lock)?)));
         match snapshot {
             Ok((state, lock)) => {
                 for event in [WatchEvent::Key(state), WatchEvent::Lock(lock)] {
@@ -213,12 +214,7 @@ impl Notifier {
         Ok(changes)
     }
 
-    fn key_changed(
-        &mut self,
-        view: &View<'_>,
-        key: Vec<u8>,
-        revision: i64,
-    ) -> Result<(), Fault> {
+    fn key_changed(&mut self, view: &View<'_>, key: Vec<u8>, revision: i64) -> Result<(), Fault> {
         let moved = match rows::key(key) {
             Ok(key) => {
                 self.tell_watchers(view, &key)?;
@@ -236,17 +232,14 @@ impl Notifier {
         for listener in self.listeners.values().filter(|one| one.connected) {
             for change in &moved {
                 let subscriber = Arc::clone(&listener.subscriber);
-                self.tellings.push(Telling::Change(subscriber, change.clone()));
+                self.tellings
+                    .push(Telling::Change(subscriber, change.clone()));
             }
         }
         Ok(())
     }
 
-    fn tell_watchers(
-        &mut self,
-        view: &View<'_>,
-        key: &Arc<str>,
-    ) -> Result<(), Fault> {
+    fn tell_watchers(&mut self, view: &View<'_>, key: &Arc<str>) -> Result<(), Fault> {
         let watching = self.watchers.of_key(key);
         if watching.is_empty() {
             return Ok(());
@@ -262,11 +255,7 @@ impl Notifier {
         Ok(())
     }
 
-    fn lock_changed(
-        &mut self,
-        view: &View<'_>,
-        lock: Vec<u8>,
-    ) -> Result<(), Fault> {
+    fn lock_changed(&mut self, view: &View<'_>, lock: Vec<u8>) -> Result<(), Fault> {
         let Ok(lock) = rows::key(lock) else {
             return Ok(()); // Nobody can watch a lock that is no string.
         };

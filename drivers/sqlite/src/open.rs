@@ -87,7 +87,7 @@ pub enum OpenError {
     #[error(
         "{} is damaged: {reason}; it holds only what can be computed again: once no process has it \
          open, delete it together with the files {0}-wal and {0}-shm",
-        path.display(), path.display()
+        path.display()
     )]
     Damaged {
         /// The path.
@@ -191,7 +191,8 @@ pub(crate) fn open(path: &Path, clock: &dyn Clock) -> Result<Opened, OpenError> 
         // Deleted and made anew in between: what is open now is not what others will find.
         if identity(&file) == before {
             let signal = beside(&path, SIGNAL);
-            let bell = Bell::open(&signal, &file).map_err(|source| opener.io_at(&signal, source))?;
+            let bell =
+                Bell::open(&signal, &file).map_err(|source| opener.io_at(&signal, source))?;
             let place = Place::new(path.clone(), before);
             return Ok(Opened {
                 place,
@@ -262,13 +263,7 @@ fn make_directories(path: &Path) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn make_file(path: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
-    match mknodat(
-        CWD,
-        path,
-        FileType::RegularFile,
-        Mode::RUSR | Mode::WUSR,
-        0,
-    ) {
+    match mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -301,17 +296,16 @@ fn may_write(path: &Path) -> io::Result<()> {
 
 fn denied_or_io(path: &Path, error: io::Error) -> OpenError {
     let path = path.to_owned();
-    match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            OpenError::ReadOnly {
-                path,
-                cause: error.to_string(),
-            }
-        }
-        _ => OpenError::Io {
-            path,
-            source: error,
-        },
+    let denied = [
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::ReadOnlyFilesystem,
+    ];
+    if denied.contains(&error.kind()) {
+        let cause = error.to_string();
+        OpenError::ReadOnly { path, cause }
+    } else {
+        let source = error;
+        OpenError::Io { path, source }
     }
 }
 
@@ -438,11 +432,7 @@ impl Opener<'_> {
     }
 
     /// Opens the file for good.
-    fn connect(
-        &self,
-        boot_id: &str,
-        clock: &dyn Clock,
-    ) -> Result<(Connection, i64), OpenError> {
+    fn connect(&self, boot_id: &str, clock: &dyn Clock) -> Result<(Connection, i64), OpenError> {
         let mut asked = 0;
         loop {
             match self.try_to_connect(boot_id, clock) {
@@ -477,8 +467,7 @@ impl Opener<'_> {
         if let Some(flaw) = schema::flaw(&conn)? {
             return Err(self.damaged(flaw).into());
         }
-        let mode: String =
-            conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             return Err(Trouble::Open(OpenError::Sqlite {
                 path: self.path.to_owned(),
@@ -552,10 +541,6 @@ impl Opener<'_> {
     fn sqlite(&self, error: &rusqlite::Error) -> OpenError {
         let path = self.path.to_owned();
         let cause = error.to_string();
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the enum is open, and all else is told as it is"
-        )]
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path },
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(cause),

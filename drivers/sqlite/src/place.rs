@@ -85,12 +85,6 @@ pub(crate) fn identity(_: &fs::Metadata) -> Identity {
 pub(crate) fn shared_by_machines(directory: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(directory).ok()?;
     // The width and sign of the field differ from one processor to the next; the numbers have 32 bits.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::allow_attributes_without_reason,
-        reason = "only the low 32 bits name the kind"
-    )]
     let magic = found.f_type as u32;
     kind_shared_by_machines(magic)
 }

@@ -65,10 +65,7 @@ const OBJECTS: [(&str, &str); 5] = [
   seq INTEGER NOT NULL
 ) STRICT",
     ),
-    (
-        "locks_seq",
-        "CREATE UNIQUE INDEX locks_seq ON locks (seq)",
-    ),
+    ("locks_seq", "CREATE UNIQUE INDEX locks_seq ON locks (seq)"),
 ];
 
 /// What the marks of a file say.
@@ -87,8 +84,7 @@ impl Marks {
 
     pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            application_id: conn
-                .pragma_query_value(None, "application_id", |row| row.get(0))?,
+            application_id: conn.pragma_query_value(None, "application_id", |row| row.get(0))?,
             version: conn.pragma_query_value(None, "user_version", |row| row.get(0))?,
         })
     }

@@ -32,7 +32,7 @@ impl Bell {
 
     /// Wakes whoever listens. Should it fail, they look by themselves a little later.
     pub(crate) fn ring(&self) {
-        drop(write_byte(&self.0));
+        write_byte(&self.0).ok();
     }
 }
 
@@ -58,7 +58,7 @@ fn like(file: &File, database: &fs::Metadata) -> io::Result<()> {
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (database.uid(), database.gid()) {
         // Only the superuser may give a file away; anybody else keeps it, like SQLite's own files.
-        drop(fchown(file, Some(database.uid()), Some(database.gid())));
+        fchown(file, Some(database.uid()), Some(database.gid())).ok();
     }
     file.set_permissions(database.permissions())
 }

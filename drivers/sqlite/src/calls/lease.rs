@@ -63,9 +63,11 @@ pub(super) fn publish(
         )?;
         return Ok(Publication::Published(revision(drawn)));
     }
-    let before = lock
-        .and_then(|lock| lock.published_by(token))
-        .or_else(|| entry.filter(|entry| entry.token == Some(token)).map(|entry| entry.revision));
+    let before = lock.and_then(|lock| lock.published_by(token)).or_else(|| {
+        entry
+            .filter(|entry| entry.token == Some(token))
+            .map(|entry| entry.revision)
+    });
     Ok(before.map_or(Publication::Fenced, |before| {
         Publication::Published(revision(before))
     }))
