@@ -542,6 +542,8 @@ impl Opener<'_> {
         let path = self.path.to_owned();
         let cause = error.to_string();
         match error.sqlite_error_code() {
+            // The tables are ours, but a row of them is missing or of another kind.
+            None => self.damaged(cause),
             Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path },
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(cause),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
