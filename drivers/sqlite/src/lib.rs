@@ -16,6 +16,8 @@ mod schema;
 mod signal;
 mod step;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use open::OpenError;
 pub use store::SqliteStore;
