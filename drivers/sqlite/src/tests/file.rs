@@ -51,7 +51,7 @@ fn dump(scene: &Scene, table: &str) -> Vec<String> {
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {
         (0..columns)
-            .map(|column| row.get::<_, rusqlite::types::Value>(column))
+            .map(|column| row.get_ref(column).map(|value| format!("{value:?}")))
             .collect::<rusqlite::Result<Vec<_>>>()
     });
     rows.unwrap()
