@@ -18,7 +18,7 @@
 //!   last moved its log into the file; they are computed again. Tokens and revisions grow all the same:
 //!   the first process to open the file after a boot takes the counter past whatever may have been
 //!   lost, and writes that to the disk before anything else. This is why the store can afford
-//!   `synchronous=NORMAL`, which waits for no disk and makes a publish about a hundred times faster.
+//!   `synchronous=NORMAL`, which keeps the disk out of every call but the few that move the log.
 //! * **Setting the clock** neither stretches nor cuts a lease: leases and ages are measured by the time
 //!   since boot, which counts suspended time as well. A lease of another boot has lapsed, for its holder
 //!   is dead. The age of a value that was written before the boot goes by the time of day, but is at

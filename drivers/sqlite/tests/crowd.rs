@@ -1,5 +1,10 @@
 //! Many processes at once.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may panic, and so may its helpers"
+)]
+
 use std::env;
 use std::path::Path;
 use std::process::{Child, Command};
