@@ -101,6 +101,24 @@ mod linux {
             println!("{}", line?);
         }
         child.wait()?;
+        without_pause(&store)
+    }
+
+    /// What the calls cost one after another, with nobody else there.
+    fn without_pause(store: &SqliteStore) -> Result<(), Box<dyn Error>> {
+        let rounds = 20_000_u32;
+        let mut calls = [("read", Vec::new()), ("put", Vec::new())];
+        for _ in 0..rounds {
+            let began = now();
+            let revision = store.read("other".into())?.revision;
+            let read = now();
+            store.put("other".into(), Bytes::from_static(&[0; 64]), None, revision)?;
+            calls[0].1.push(read - began);
+            calls[1].1.push(now() - read);
+        }
+        for (call, taken) in calls {
+            print(call, taken);
+        }
         Ok(())
     }
 

@@ -174,3 +174,17 @@ fn too_large_a_value_is_refused_before_the_file_is_asked() {
     );
     assert_eq!(put(&store, "key", "value").get(), 1);
 }
+
+#[test]
+fn a_publish_is_remembered_when_the_key_has_moved_on() {
+    let scene = Scene::new();
+    let store = scene.open();
+    let token = granted(claim(&store, "key", 1, SECOND, 0));
+    let publish = || store.publish(lease("key", token), "key".into(), Bytes::new(), None);
+    let published = publish();
+    put(&store, "key", "above it");
+    assert_eq!(publish(), published);
+    store.forget("key".into(), "key/lock".into()).unwrap();
+    assert_eq!(publish(), published);
+    assert!(store.read("key".into()).unwrap().entry.is_none());
+}

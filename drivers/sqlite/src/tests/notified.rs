@@ -245,3 +245,19 @@ fn many_come_and_go_and_each_is_told() {
         }
     });
 }
+
+/// With the backstop alone every change would take up to a fifth of a second.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_change_is_told_at_once() {
+    let scene = Scene::new();
+    let (store, other) = (scene.open(), scene.open());
+    let (_watch, told) = watch(&store, "key");
+    snapshot(&told);
+    let since = std::time::Instant::now();
+    for _ in 0..40 {
+        put(&other, "key", "value");
+        assert!(matches!(told.recv_timeout(SOON), Ok(WatchEvent::Key(_))));
+    }
+    assert!(since.elapsed() < 3 * SECOND, "{:?}", since.elapsed());
+}
