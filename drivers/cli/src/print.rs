@@ -1,0 +1,33 @@
+//! The two ways out: values on standard output, words on standard error.
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+use crate::exit::Failure;
+
+/// Says something to people, in the one style of this program.
+pub(crate) fn say(message: impl fmt::Display) {
+    // There is nobody left to tell when standard error is gone.
+    writeln!(io::stderr().lock(), "oneflight: {message}").ok();
+}
+
+/// Prints on standard output.
+///
+/// A reader that has seen enough and closed the pipe is no failure.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::own(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one line of JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut line =
+        serde_json::to_vec(value).map_err(|error| Failure::own(format!("no JSON: {error}")))?;
+    line.push(b'\n');
+    print(&line)
+}
