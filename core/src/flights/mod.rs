@@ -144,6 +144,12 @@ impl<K: Ord + Clone> Flights<K> {
         self.rides.get(&flight.key)?.lease(flight.number)
     }
 
+    /// The rules a flight goes by now, while it has callers or a value under way.
+    #[must_use]
+    pub fn policy(&self, flight: &FlightId<K>) -> Option<&crate::Policy> {
+        self.rides.get(&flight.key)?.policy(flight.number)
+    }
+
     /// Nothing is under way: no caller waits, no clean-up is left.
     #[must_use]
     pub fn is_idle(&self) -> bool {

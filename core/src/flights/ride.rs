@@ -97,6 +97,11 @@ impl Ride {
             .lease()
     }
 
+    pub(super) fn policy(&self, number: u64) -> Option<&Policy> {
+        let current = self.flight.as_ref()?;
+        (current.number == number).then(|| current.flight.policy())
+    }
+
     pub(super) fn holds(&self) -> bool {
         self.flight
             .as_ref()

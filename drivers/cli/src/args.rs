@@ -26,7 +26,11 @@ pub(crate) struct Cli {
     ///
     /// By default `oneflight/flights.db` in $XDG_STATE_HOME, or in ~/.local/state.
     #[arg(long, global = true, env = "ONEFLIGHT_STORE", value_name = "URL")]
-    #[arg(default_value = "sqlite:", hide_default_value = true, hide_env_values = true)]
+    #[arg(
+        default_value = "sqlite:",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
     pub(crate) store: StoreUrl,
 }
 
@@ -267,10 +271,10 @@ mod tests {
 
     fn run(arguments: &[&str]) -> Result<Box<RunArgs>, clap::Error> {
         let all = ["oneflight", "run"].iter().chain(arguments);
-        match Cli::try_parse_from(all)?.order {
-            Order::Run(args) => Ok(args),
-            other => panic!("{other:?}"),
-        }
+        let Order::Run(args) = Cli::try_parse_from(all)?.order else {
+            panic!("{arguments:?} is a run");
+        };
+        Ok(args)
     }
 
     #[test]

@@ -150,7 +150,11 @@ impl Running {
 
     fn send(&self, signal: Signal) {
         // Without an id it has ended and been waited for, and the id may be somebody else's.
-        let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+        let Some(pid) = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+        else {
             return;
         };
         let send = |signal| match self.group {

@@ -63,13 +63,7 @@ impl Store for DownStore {
         self.no()
     }
 
-    fn put(
-        &self,
-        _: Arc<str>,
-        _: Bytes,
-        _: Option<Duration>,
-        _: Revision,
-    ) -> Pending<PutOutcome> {
+    fn put(&self, _: Arc<str>, _: Bytes, _: Option<Duration>, _: Revision) -> Pending<PutOutcome> {
         self.no()
     }
 

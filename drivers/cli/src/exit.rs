@@ -2,6 +2,8 @@
 
 use std::io;
 
+use oneflight_store::StoreError;
+
 /// What the program tells its caller in one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Code(u8);
@@ -30,6 +32,15 @@ impl Code {
     /// As a shell tells of a command that died by this signal.
     pub(crate) fn of_signal(number: i32) -> Self {
         Self(u8::try_from(number).map_or(u8::MAX, |number| number.saturating_add(128)))
+    }
+}
+
+impl From<&StoreError> for Code {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::TRY_AGAIN,
+            StoreError::Refused(_) | StoreError::Malformed { .. } | _ => Self::OWN_ERROR,
+        }
     }
 }
 

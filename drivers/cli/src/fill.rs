@@ -81,7 +81,10 @@ impl Filler {
             Failed::NotStarted(error) => {
                 let code = code_of_start(error);
                 let message = if code == Code::NOT_FOUND {
-                    format!("{key}: the command {program} was not found{}", hint(&self.line.program))
+                    format!(
+                        "{key}: the command {program} was not found{}",
+                        hint(&self.line.program)
+                    )
                 } else {
                     format!("{key}: the command {program} cannot be started: {error}")
                 };

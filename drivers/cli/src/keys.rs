@@ -46,16 +46,9 @@ fn open(url: &StoreUrl) -> Result<SingleFlight, Failure> {
 
 /// What to tell when there is no store to ask.
 pub(crate) fn no_store(error: &StoreError) -> Failure {
-    Failure::new(code_of(error), error.to_string())
+    Failure::new(error.into(), error.to_string())
 }
 
 fn told(key: &str, error: &StoreError) -> Failure {
-    Failure::new(code_of(error), format!("{}: {error}", Shown(key)))
-}
-
-fn code_of(error: &StoreError) -> Code {
-    match error {
-        StoreError::Unavailable(_) => Code::TRY_AGAIN,
-        _ => Code::OWN_ERROR,
-    }
+    Failure::new(error.into(), format!("{}: {error}", Shown(key)))
 }

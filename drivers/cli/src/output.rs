@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn what_a_service_published_is_its_compact_json() {
         assert_eq!(read("null"), b"null");
-        assert_eq!(read(" 12345678901234567890.10 "), b"12345678901234567890.10");
+        assert_eq!(
+            read(" 12345678901234567890.10 "),
+            b"12345678901234567890.10"
+        );
         assert_eq!(
             read("{ \"b\" : [ 1, 2 ],\n \"a\" : \"x \\\" y \\\\\" , \"c\":\" \" }"),
             br#"{"b":[1,2],"a":"x \" y \\","c":" "}"#

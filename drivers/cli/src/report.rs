@@ -72,7 +72,10 @@ impl Report<'_> {
                 None => String::new(),
             };
             let source = landing.source;
-            say(format_args!("{key}: {source}{published} in {}", Rough(*elapsed)));
+            say(format_args!(
+                "{key}: {source}{published} in {}",
+                Rough(*elapsed)
+            ));
         }
         Ok(())
     }

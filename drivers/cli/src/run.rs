@@ -56,17 +56,23 @@ pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
         Err(signal) => return Err(interrupted(signal, &flights, &filler, signals).await),
     };
     let outcome = match landed {
-        Ok(landing) => Report {
-            args,
-            landing: &landing,
-            elapsed,
+        Ok(landing) => {
+            Report {
+                args,
+                landing: &landing,
+                elapsed,
+            }
+            .print(&*store)
+            .await
         }
-        .print(&*store)
-        .await,
         Err(error) => Err(failure(args, &filler, error)),
     };
     if args.verbose && outcome.is_err() {
-        say(format_args!("{}: failed in {}", Shown(&args.key), Rough(elapsed)));
+        say(format_args!(
+            "{}: failed in {}",
+            Shown(&args.key),
+            Rough(elapsed)
+        ));
     }
     flights.close().await;
     outcome
@@ -150,7 +156,9 @@ fn failure(args: &RunArgs, filler: &Filler, error: Error<Output, Failed>) -> Fai
         ),
         Error::Fenced => told(
             Code::TRY_AGAIN,
-            format!("{key}: the command was overtaken (--on-fenced error); run again for the newer value"),
+            format!(
+                "{key}: the command was overtaken (--on-fenced error); run again for the newer value"
+            ),
         ),
         Error::Unavailable(cause) => told(
             Code::TRY_AGAIN,
@@ -161,11 +169,11 @@ fn failure(args: &RunArgs, filler: &Filler, error: Error<Output, Failed>) -> Fai
             if let Err(failure) = print(value.as_bytes()) {
                 return failure;
             }
-            let code = match cause {
-                oneflight_store::StoreError::Unavailable(_) => Code::TRY_AGAIN,
-                _ => Code::OWN_ERROR,
-            };
-            told(code, format!("{key}: the value was computed but not published: {cause}"))
+            let code = (&cause).into();
+            told(
+                code,
+                format!("{key}: the value was computed but not published: {cause}"),
+            )
         }
         Error::Malformed { reason, .. } => told(
             Code::OWN_ERROR,
@@ -174,6 +182,9 @@ fn failure(args: &RunArgs, filler: &Filler, error: Error<Output, Failed>) -> Fai
             ),
         ),
         Error::Refused(cause) => told(Code::OWN_ERROR, format!("{key}: {cause}")),
-        other => told(Code::OWN_ERROR, format!("{key}: {other}")),
+        Error::Panicked | _ => told(
+            Code::OWN_ERROR,
+            format!("{key}: the call ended without a value, which is an error in oneflight"),
+        ),
     }
 }

@@ -18,7 +18,15 @@ use crate::print::{print, print_json};
 use crate::store_url::StoreUrl;
 
 const EVERY: Duration = Duration::from_secs(1);
-const HEADER: [&str; 7] = ["KEY", "HOLDER", "TOKEN", "TIME LEFT", "REVISION", "AGE", "SIZE"];
+const HEADER: [&str; 7] = [
+    "KEY",
+    "HOLDER",
+    "TOKEN",
+    "TIME LEFT",
+    "REVISION",
+    "AGE",
+    "SIZE",
+];
 /// The columns of numbers.
 const NUMBERS: std::ops::RangeInclusive<usize> = 2..=6;
 
@@ -67,7 +75,7 @@ async fn show(args: &StatusArgs, store: &dyn Store) -> Result<(), Failure> {
 
 fn table(keys: &[KeyStatus]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(HEADER);
     for key in keys {
         table.add_row(row(key));
@@ -91,7 +99,10 @@ fn row(key: &KeyStatus) -> [String; 7] {
         or_dash(remaining.map(|remaining| Rough(remaining).to_string())),
         key.revision.to_string(),
         or_dash(key.age.map(|age| Rough(age).to_string())),
-        or_dash(key.size.map(|size| ByteSize(size).display().iec().to_string())),
+        or_dash(
+            key.size
+                .map(|size| ByteSize(size).display().iec().to_string()),
+        ),
     ]
 }
 
@@ -159,11 +170,22 @@ mod tests {
         let text = table(&[published(), held()]).trim_fmt();
         let words: Vec<Vec<&str>> = text
             .lines()
-            .map(|line| line.split("  ").map(str::trim).filter(|w| !w.is_empty()).collect())
+            .map(|line| {
+                line.split("  ")
+                    .map(str::trim)
+                    .filter(|w| !w.is_empty())
+                    .collect()
+            })
             .collect();
         assert_eq!(words[0], HEADER);
-        assert_eq!(words[1], [r"re\u{1b}port", "-", "-", "-", "3", "3 m", "2.0 KiB"]);
-        assert_eq!(words[2], ["users", "ci@build1 (pid 42)", "7", "29 s", "0", "-", "-"]);
+        assert_eq!(
+            words[1],
+            [r"re\u{1b}port", "-", "-", "-", "3", "3 m", "2.0 KiB"]
+        );
+        assert_eq!(
+            words[2],
+            ["users", "ci@build1 (pid 42)", "7", "29 s", "0", "-", "-"]
+        );
     }
 
     #[test]

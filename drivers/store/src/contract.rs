@@ -84,6 +84,65 @@ pub trait Store: Send + Sync + 'static {
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
 }
 
+/// A shared store is a store: for programs that choose theirs at run time.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn profile(&self) -> &Profile {
+        (**self).profile()
+    }
+
+    fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
+        (**self).claim(request)
+    }
+
+    fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
+        (**self).renew(lease, ttl)
+    }
+
+    fn publish(
+        &self,
+        lease: LeaseId,
+        key: Arc<str>,
+        value: Bytes,
+        retain: Option<Duration>,
+    ) -> Pending<Publication> {
+        (**self).publish(lease, key, value, retain)
+    }
+
+    fn release(&self, lease: LeaseId) -> Pending<()> {
+        (**self).release(lease)
+    }
+
+    fn put(
+        &self,
+        key: Arc<str>,
+        value: Bytes,
+        retain: Option<Duration>,
+        seen: Revision,
+    ) -> Pending<PutOutcome> {
+        (**self).put(key, value, retain, seen)
+    }
+
+    fn read(&self, key: Arc<str>) -> Pending<KeyState> {
+        (**self).read(key)
+    }
+
+    fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Pending<Revision> {
+        (**self).forget(key, lock)
+    }
+
+    fn list(&self) -> Pending<Vec<KeyStatus>> {
+        (**self).list()
+    }
+
+    fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
+        (**self).watch(key, lock, watcher)
+    }
+
+    fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
+        (**self).changes(listener)
+    }
+}
+
 /// The contract for callers that block.
 pub mod blocking {
     use super::*;

@@ -42,8 +42,8 @@ static PROFILE: Profile = Profile {
 ///
 /// Watchers and listeners are called under the store's lock, from whichever thread made the change
 /// and before its call returns (a watch's snapshot: before `watch` returns). So they must not call
-/// the store, and whoever calls the store must not hold a lock that a watcher takes. Dropping a
-/// [`Subscription`] never waits, and may be done anywhere.
+/// the store, not even when they are dropped, and whoever calls the store must not hold a lock that
+/// a watcher takes. Dropping a [`Subscription`] never waits, and may be done anywhere.
 ///
 /// The bytes of a value are freed when it is replaced, forgotten, or past its retention. Of every
 /// key ever written its last revision is kept, about a hundred bytes: revisions grow for ever.

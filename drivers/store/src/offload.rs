@@ -36,10 +36,10 @@ use crate::{
 ///     Ok(state.entry.map(|entry| entry.value).unwrap_or_default())
 /// }
 ///
-/// # futures_executor_stand_in(async {
+/// # block_on(async {
 /// assert_eq!(note(Offload::new(MemoryStore::new())).await, Ok(Bytes::from("value")));
 /// # });
-/// # fn futures_executor_stand_in(future: impl Future) {
+/// # fn block_on(future: impl Future) {
 /// #     let mut future = std::pin::pin!(future);
 /// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
 /// #     while future.as_mut().poll(&mut context).is_pending() { std::thread::yield_now(); }

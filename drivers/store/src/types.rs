@@ -42,6 +42,23 @@ pub struct Holder {
     pub user: Arc<str>,
 }
 
+impl Holder {
+    /// This process: its host's name, its id, and the user it runs as (by `USER`, else the user's
+    /// number).
+    #[must_use]
+    pub fn this_process() -> Self {
+        let host = rustix::system::uname();
+        let user = std::env::var("USER")
+            .or_else(|_| std::env::var("LOGNAME"))
+            .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+        Self {
+            host: host.nodename().to_string_lossy().into(),
+            pid: std::process::id(),
+            user: user.into(),
+        }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{} (pid {})", self.user, self.host, self.pid)

@@ -24,6 +24,11 @@ impl<S: ?Sized> Slot<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    fn is_open(&self) -> bool {
+        let subscriber = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        subscriber.is_some()
+    }
+
     /// The subscriber, to be called without holding the slot: it may drop its own subscription.
     fn get(&self) -> Option<Arc<S>> {
         self.0
@@ -95,11 +100,11 @@ impl Hub {
     pub(super) fn clear_closed(&mut self) {
         for watchers in [&mut self.of_key, &mut self.of_lock] {
             watchers.retain(|_, slots| {
-                slots.retain(|slot| slot.get().is_some());
+                slots.retain(|slot| slot.is_open());
                 !slots.is_empty()
             });
         }
-        self.of_all.retain(|slot| slot.get().is_some());
+        self.of_all.retain(|slot| slot.is_open());
     }
 }
 

@@ -1,0 +1,275 @@
+//! The driver's own task: carries the machine's orders to the store and the answers back, and keeps
+//! the time. One per [`SingleFlight`](crate::SingleFlight); renewals run here, so they do not depend
+//! on a fill that yields.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use oneflight_core::{Attempt, Command, Event, FlightId, Instant};
+use oneflight_store::{
+    AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal, StoreError,
+    Subscription, Token,
+};
+use tokio::runtime::Handle;
+
+use crate::hub::{Hub, Names, Work};
+
+/// How long a request may go unanswered before it is dropped: the machine has given up on it long
+/// before, but a late grant is still worth to be released.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long clean-up may go on after the last handle is gone.
+pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts the pump on the current runtime, if there is one.
+pub(crate) fn spawn(hub: &Arc<Hub>) -> bool {
+    let Ok(runtime) = Handle::try_current() else {
+        return false;
+    };
+    let pump = Pump {
+        hub: Arc::clone(hub),
+        watches: HashMap::new(),
+        requests: FuturesUnordered::new(),
+    };
+    drop(runtime.spawn(pump.run()));
+    true
+}
+
+struct Pump {
+    hub: Arc<Hub>,
+    watches: HashMap<u64, Subscription>,
+    requests: FuturesUnordered<BoxFuture<'static, Answer>>,
+}
+
+/// What came of a request.
+enum Answer {
+    Claim(FlightId<Names>, Attempt, Result<Claim, StoreError>),
+    Renew(FlightId<Names>, Attempt, Result<Renewal, StoreError>),
+    Publish(
+        FlightId<Names>,
+        Attempt,
+        Token,
+        Result<Publication, StoreError>,
+    ),
+    Release(FlightId<Names>, Attempt, Result<(), StoreError>),
+    /// Nobody waits for it.
+    Done,
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.hub.pump_ended();
+    }
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let mut closing = pin!(closing(Arc::clone(&self.hub)));
+        loop {
+            let Some((work, due)) = self.hub.take_work(!self.requests.is_empty()) else {
+                return;
+            };
+            for item in work {
+                self.start(item);
+            }
+            let hub = Arc::clone(&self.hub);
+            tokio::select! {
+                () = hub.work.notified() => {}
+                Some(answer) = self.requests.next(), if !self.requests.is_empty() => {
+                    self.answer(answer);
+                }
+                () = sleep_until(&hub, due) => hub.tick(),
+                () = &mut closing => return,
+            }
+        }
+    }
+
+    /// Carries out one piece of work. Never under the hub's mutex: a store may answer, and a watch
+    /// may tell its snapshot, in place.
+    fn start(&mut self, work: Work) {
+        let (flight, command, ttl, value) = match work {
+            Work::Command {
+                flight,
+                command,
+                ttl,
+                value,
+            } => (flight, command, ttl, value),
+            Work::Revalidate => return self.revalidate(),
+        };
+        let store = Arc::clone(&self.hub.store);
+        match command {
+            Command::Claim { attempt, seen } => {
+                let request = ClaimRequest {
+                    key: Arc::clone(&flight.key.key),
+                    lock: flight.key.lock(),
+                    ttl,
+                    seen,
+                    holder: self.hub.holder.clone(),
+                    attempt: self.attempt_id(flight.number, attempt),
+                };
+                let claim = bounded(store.claim(request));
+                self.request(async move { Answer::Claim(flight, attempt, claim.await) });
+            }
+            Command::Renew { attempt, token } => {
+                let renew = bounded(store.renew(lease_id(&flight.key, token), ttl));
+                self.request(async move { Answer::Renew(flight, attempt, renew.await) });
+            }
+            Command::Publish { attempt, token } => {
+                let Some((bytes, retain)) = value else {
+                    // INVARIANT: the value of a fill stays on its desk until the flight retires.
+                    return self
+                        .hub
+                        .failed(flight, attempt, StoreError::unavailable("no value"));
+                };
+                let lease = lease_id(&flight.key, token);
+                let key = Arc::clone(&flight.key.key);
+                let publish = bounded(store.publish(lease, key, bytes, retain));
+                self.request(async move { Answer::Publish(flight, attempt, token, publish.await) });
+            }
+            Command::Release { attempt, token } => {
+                let release = bounded(store.release(lease_id(&flight.key, token)));
+                self.request(async move { Answer::Release(flight, attempt, release.await) });
+            }
+            Command::Put { seen } => {
+                let (bytes, retain): (Bytes, _) = value.unwrap_or_default();
+                let put = bounded(store.put(Arc::clone(&flight.key.key), bytes, retain, seen));
+                self.request(async move {
+                    drop(put.await);
+                    Answer::Done
+                });
+            }
+            Command::Watch => {
+                let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
+                let number = flight.number;
+                let hub = Arc::downgrade(&self.hub);
+                let watcher = move |event| {
+                    if let Some(hub) = hub.upgrade() {
+                        hub.watched(flight.clone(), event);
+                    }
+                };
+                let watch = store.watch(key, lock, Arc::new(watcher));
+                drop(self.watches.insert(number, watch));
+            }
+            Command::Unwatch => drop(self.watches.remove(&flight.number)),
+            // The hub sees to these itself.
+            Command::Fill { .. } | Command::WarnLeaseLost { .. } | Command::Land(_) => {}
+        }
+    }
+
+    fn request(&self, request: impl Future<Output = Answer> + Send + 'static) {
+        self.requests.push(Box::pin(request));
+    }
+
+    fn answer(&self, answer: Answer) {
+        let hub = &self.hub;
+        match answer {
+            Answer::Claim(flight, attempt, Ok(claim)) => match claim {
+                Claim::Granted {
+                    token,
+                    remaining,
+                    generation,
+                } => hub.answered(
+                    flight,
+                    Event::LeaseGranted {
+                        attempt,
+                        token,
+                        remaining,
+                        generation,
+                    },
+                ),
+                Claim::Held {
+                    token, remaining, ..
+                } => {
+                    let token = Some(token);
+                    hub.answered(
+                        flight,
+                        Event::Held {
+                            attempt,
+                            token,
+                            remaining,
+                        },
+                    );
+                }
+                Claim::Newer { entry, latest } => {
+                    let key = KeyState {
+                        revision: entry.revision,
+                        entry: Some(entry),
+                    };
+                    hub.arrived(flight, Some(attempt), latest, key);
+                }
+            },
+            Answer::Renew(flight, attempt, Ok(renewal)) => hub.answered(
+                flight,
+                match renewal {
+                    Renewal::Renewed => Event::Renewed { attempt },
+                    Renewal::Lost => Event::LeaseLost { attempt },
+                },
+            ),
+            Answer::Publish(flight, attempt, token, Ok(publication)) => match publication {
+                Publication::Published(revision) => hub.published(flight, attempt, revision, token),
+                Publication::Fenced => hub.answered(flight, Event::Fenced { attempt }),
+            },
+            Answer::Release(flight, attempt, Ok(())) => {
+                hub.answered(flight, Event::Released { attempt });
+            }
+            Answer::Claim(flight, attempt, Err(error))
+            | Answer::Renew(flight, attempt, Err(error))
+            | Answer::Publish(flight, attempt, _, Err(error))
+            | Answer::Release(flight, attempt, Err(error)) => hub.failed(flight, attempt, error),
+            Answer::Done => {}
+        }
+    }
+
+    /// After a gap in the change stream: drops the copies that are out of date.
+    fn revalidate(&self) {
+        let hub = Arc::clone(&self.hub);
+        self.request(async move {
+            for (key, revision) in hub.copies.revisions() {
+                match bounded(hub.store.read(Arc::clone(&key))).await {
+                    Ok(state) if state.revision != revision => {
+                        hub.copies.outdate(&key, state.revision);
+                    }
+                    Ok(_) => {}
+                    // Unreachable again: the next connection brings the next look.
+                    Err(_) => break,
+                }
+            }
+            Answer::Done
+        });
+    }
+
+    fn attempt_id(&self, flight: u64, attempt: Attempt) -> AttemptId {
+        let process = u128::from(self.hub.nonce) << 64;
+        AttemptId(process | u128::from(flight << 24) | u128::from(attempt.get() & 0xff_ffff))
+    }
+}
+
+fn lease_id(names: &Names, token: Token) -> LeaseId {
+    let lock = names.lock();
+    LeaseId { lock, token }
+}
+
+async fn bounded<T>(pending: Pending<T>) -> Result<T, StoreError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, pending).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::unavailable("the store did not answer")),
+    }
+}
+
+async fn sleep_until(hub: &Hub, due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(hub.clock.moment(due)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends a while after the last handle is gone.
+async fn closing(hub: Arc<Hub>) {
+    hub.closed.notified().await;
+    tokio::time::sleep(CLOSING_PATIENCE).await;
+}

@@ -1,0 +1,107 @@
+//! Values on their way: bytes, and what they decode to.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use oneflight_store::{Entry, Revision, Token};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::copies::Copy;
+
+/// A value that came from the store or from a fill, decoded at most once per type in practice: the
+/// first caller's decoding is shared with the others.
+pub(crate) struct Value {
+    bytes: Bytes,
+    decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Value {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            decoded: OnceLock::new(),
+        }
+    }
+
+    /// What a fill computed, passed through the codec, so that every source returns the same shape.
+    pub(crate) fn encode<V>(value: &V) -> Result<(Self, Arc<V>), serde_json::Error>
+    where
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let encoded = Self::new(serde_json::to_vec(value)?.into());
+        let decoded = encoded.decode()?;
+        Ok((encoded, decoded))
+    }
+
+    pub(crate) fn decode<V>(&self) -> Result<Arc<V>, serde_json::Error>
+    where
+        V: DeserializeOwned + Send + Sync + 'static,
+    {
+        if let Some(decoded) = self.decoded.get()
+            && let Ok(decoded) = Arc::clone(decoded).downcast()
+        {
+            return Ok(decoded);
+        }
+        let decoded: Arc<V> = Arc::new(serde_json::from_slice(&self.bytes)?);
+        // Another type's decoding may stand there already: then this one is not shared.
+        let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&decoded) as _;
+        drop(self.decoded.set(shared));
+        Ok(decoded)
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
+/// A value with a revision.
+#[derive(Clone)]
+pub(crate) struct Arrived {
+    pub(crate) value: Arc<Value>,
+    pub(crate) revision: Revision,
+    pub(crate) token: Option<Token>,
+    pub(crate) age: Duration,
+    pub(crate) read: Instant,
+}
+
+impl Arrived {
+    pub(crate) fn new(entry: Entry) -> Self {
+        Self {
+            value: Arc::new(Value::new(entry.value)),
+            revision: entry.revision,
+            token: entry.token,
+            age: entry.age,
+            read: Instant::now(),
+        }
+    }
+
+    /// How old it was at a moment, by the store's age when it was read.
+    pub(crate) fn age_at(&self, moment: Instant) -> Duration {
+        age_at(self.age, self.read, moment)
+    }
+
+    /// A copy to keep, once somebody has decoded the value.
+    pub(crate) fn copy(&self) -> Option<Copy> {
+        let value = Arc::clone(self.value.decoded.get()?);
+        Some(Copy::new(
+            value,
+            self.revision,
+            self.token,
+            self.age,
+            self.read,
+        ))
+    }
+}
+
+/// The age at a moment of something that was of this age when it was read.
+pub(crate) fn age_at(age: Duration, read: Instant, moment: Instant) -> Duration {
+    if moment >= read {
+        age + (moment - read)
+    } else {
+        age.saturating_sub(read - moment)
+    }
+}
