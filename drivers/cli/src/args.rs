@@ -70,7 +70,7 @@ pub(crate) struct RunArgs {
 
     /// Take a value that was published at most this long ago [default: any, however old]
     ///
-    /// 0s takes only what is computed after this call began.
+    /// 0s shares only what is published while this call waits.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) fresh_for: Option<Duration>,
 
