@@ -55,7 +55,7 @@ pub(crate) enum Order {
 /// The value is the command's standard output, byte for byte. It is published only if the command
 /// succeeds; if it fails, the next one who waits runs its own at once.
 #[derive(Debug, Args)]
-#[command(after_help = RUN_EXAMPLES, after_long_help = RUN_LONG)]
+#[command(after_help = RUN_AFTER)]
 pub(crate) struct RunArgs {
     /// What the value is for
     #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -133,14 +133,7 @@ impl RunArgs {
     }
 }
 
-const RUN_EXAMPLES: &str = "\
-Examples:
-  oneflight run greeting -- echo hello
-  oneflight run -v --fresh-for 1h 'report/2026-11' -- sh -c 'sleep 1; date'
-  oneflight run --json --wait-timeout 2m --fill-timeout 1m users -- getent passwd
-  oneflight run listing --max-value 10MiB -- ls -l / > listing.txt";
-
-const RUN_LONG: &str = "\
+const RUN_AFTER: &str = "\
 Examples:
   oneflight run greeting -- echo hello
   oneflight run -v --fresh-for 1h 'report/2026-11' -- sh -c 'sleep 1; date'

@@ -1,25 +1,28 @@
 //! `oneflight run`: one call, and all that can come between.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oneflight_store::Store;
 use oneflight_tokio::{Error, Landing, SingleFlight};
 use rustix::process::Signal;
+use tokio::time::timeout;
 
 use crate::args::{RunArgs, WhenUnavailable};
 use crate::command::{CommandLine, code_of};
 use crate::down::DownStore;
 use crate::exit::{Code, Failure};
 use crate::fill::{Failed, Filler};
-use crate::human::Rough;
-use crate::human::{Shown, exact};
+use crate::human::{Rough, Shown, exact};
 use crate::output::Output;
 use crate::print::{print, say};
 use crate::report::Report;
 use crate::signals::Signals;
 use crate::store_url::StoreUrl;
 use crate::waiting::show_holder;
+
+/// How long one who is told to leave while it waits may stay to clear up.
+const LEAVE: Duration = Duration::from_secs(1);
 
 type Landed = Result<Landing<Output>, Error<Output, Failed>>;
 
@@ -121,7 +124,8 @@ async fn interrupted(
 ) -> Failure {
     let by_signal = Failure::silent(Code::of_signal(signal.as_raw()));
     let Some(mut running) = filler.running.lock().await.take() else {
-        flights.close().await;
+        // A claim on its way may yet be granted, and is then given back.
+        timeout(LEAVE, flights.close()).await.ok();
         return by_signal;
     };
     running.forward(signal);

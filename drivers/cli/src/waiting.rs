@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::args::RunArgs;
 use crate::fill::Filler;
-use crate::human::{Rough, Shown};
+use crate::human::{Shown, exact};
 
 /// Who has an answer this soon need not be told that there is none yet.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -60,7 +60,7 @@ pub(crate) async fn show_holder(store: &dyn Store, args: &RunArgs, filler: &Fill
             "{}: waiting for {}, for {}",
             Shown(&args.key),
             Shown(&holder),
-            Rough(since.elapsed() + PATIENCE)
+            exact(Duration::from_secs((since.elapsed() + PATIENCE).as_secs()))
         ));
         bar.tick();
     }
