@@ -184,6 +184,8 @@ pub(crate) struct ForgetArgs {
 }
 
 /// List the published values and the commands under way
+///
+/// SIZE is that of the value as it is stored: as JSON.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -15,19 +15,25 @@ pub(crate) fn say(message: impl fmt::Display) {
 ///
 /// A reader that has seen enough and closed the pipe is no failure.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    is_read(bytes).map(|_| ())
+}
+
+/// Prints on standard output, and says whether anybody still reads it.
+pub(crate) fn is_read(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::own(format!(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::own(format!(
             "cannot write to standard output: {error}"
         ))),
-        _ => Ok(()),
     }
 }
 
-/// Prints one line of JSON.
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+/// One line of JSON.
+pub(crate) fn line_of_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
     let mut line =
         serde_json::to_vec(value).map_err(|error| Failure::own(format!("no JSON: {error}")))?;
     line.push(b'\n');
-    print(&line)
+    Ok(line)
 }

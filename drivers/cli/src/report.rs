@@ -11,7 +11,7 @@ use crate::args::RunArgs;
 use crate::exit::Failure;
 use crate::human::{Rough, Shown};
 use crate::output::Output;
-use crate::print::{print, print_json, say};
+use crate::print::{line_of_json, print, say};
 
 /// How long to wait for what is only nice to know.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -21,6 +21,8 @@ pub(crate) struct Report<'a> {
     pub(crate) args: &'a RunArgs,
     pub(crate) landing: &'a Landing<Output>,
     pub(crate) elapsed: Duration,
+    /// It was said before that there is no store.
+    pub(crate) warned: bool,
 }
 
 /// The object of `--json`.
@@ -41,10 +43,11 @@ impl Report<'_> {
             args,
             landing,
             elapsed,
+            warned,
         } = self;
         let key = Shown(&args.key);
         if args.json {
-            print_json(&Json {
+            print(&line_of_json(&Json {
                 key: &args.key,
                 value: &landing.value,
                 source: landing.source.to_string(),
@@ -52,7 +55,7 @@ impl Report<'_> {
                 coordinated: landing.coordinated,
                 token: landing.token,
                 elapsed_ms: elapsed.as_millis(),
-            })?;
+            })?)?;
         } else {
             print(landing.value.as_bytes())?;
         }
@@ -61,9 +64,9 @@ impl Report<'_> {
                 "{key}: stale: older than --fresh-for, but nobody had a newer value in time"
             ));
         }
-        if !landing.coordinated {
+        if !landing.coordinated && !warned {
             say(format_args!(
-                "{key}: not coordinated: the command ran without the store, so others may have run it, too"
+                "{key}: not coordinated: the store was out of reach, so others may have run the command, too"
             ));
         }
         if args.verbose {

@@ -28,16 +28,7 @@ type Landed = Result<Landing<Output>, Error<Output, Failed>>;
 
 pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
     let started = Instant::now();
-    let store: Arc<dyn Store> = match (url.open()?, args.on_unavailable) {
-        (Ok(store), _) => store,
-        (Err(error), WhenUnavailable::RunLocal) => {
-            say(format_args!("{}: {error}", Shown(&args.key)));
-            Arc::new(DownStore::new(error))
-        }
-        (Err(error), WhenUnavailable::Error) => {
-            return Err(Failure::new(Code::TRY_AGAIN, error.to_string()));
-        }
-    };
+    let (store, warned) = open(args, url)?;
     let filler = filler(args);
     let flights = SingleFlight::builder(Arc::clone(&store))
         .local_copies(0)
@@ -64,6 +55,7 @@ pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
                 args,
                 landing: &landing,
                 elapsed,
+                warned,
             }
             .print(&*store)
             .await
@@ -79,6 +71,24 @@ pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
     }
     flights.close().await;
     outcome
+}
+
+/// The store, or one that stands in for it, and whether that was said.
+fn open(args: &RunArgs, url: &StoreUrl) -> Result<(Arc<dyn Store>, bool), Failure> {
+    match (url.open()?, args.on_unavailable) {
+        (Ok(store), _) => Ok((store, false)),
+        (Err(error), WhenUnavailable::RunLocal) => {
+            let key = Shown(&args.key);
+            say(format_args!(
+                "{key}: not coordinated: {error}; the command runs here all the same"
+            ));
+            Ok((Arc::new(DownStore::new(error)), true))
+        }
+        (Err(error), WhenUnavailable::Error) => Err(Failure::new(
+            (&error).into(),
+            format!("{}: {error} (--on-unavailable error)", Shown(&args.key)),
+        )),
+    }
 }
 
 fn filler(args: &RunArgs) -> Filler {

@@ -14,7 +14,7 @@ use crate::args::StatusArgs;
 use crate::exit::Failure;
 use crate::human::{Rough, Shown};
 use crate::keys::no_store;
-use crate::print::{print, print_json};
+use crate::print::{is_read, line_of_json};
 use crate::store_url::StoreUrl;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ struct Json<'a> {
 pub(crate) async fn status(args: &StatusArgs, url: &StoreUrl) -> Result<(), Failure> {
     let store = url.open()?.map_err(|error| no_store(&error))?;
     if !args.watch {
-        return show(args, &*store).await;
+        return show(args, &*store).await.map(|_| ());
     }
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,15 +54,20 @@ pub(crate) async fn status(args: &StatusArgs, url: &StoreUrl) -> Result<(), Fail
         tokio::select! {
             // Ctrl-C is how watching ends: no failure.
             ended = tokio::signal::ctrl_c() => return ended.map_err(Failure::from),
-            _ = ticks.tick() => show(args, &*store).await?,
+            _ = ticks.tick() => {
+                if !show(args, &*store).await? {
+                    return Ok(());
+                }
+            }
         }
     }
 }
 
-async fn show(args: &StatusArgs, store: &dyn Store) -> Result<(), Failure> {
+/// Shows how things are, and says whether anybody still looks.
+async fn show(args: &StatusArgs, store: &dyn Store) -> Result<bool, Failure> {
     let keys = store.list().await.map_err(|error| no_store(&error))?;
     if args.json {
-        return print_json(&keys.iter().map(json).collect::<Vec<_>>());
+        return is_read(&line_of_json(&keys.iter().map(json).collect::<Vec<_>>())?);
     }
     let mut text = String::new();
     if args.watch && stdout().is_terminal() {
@@ -70,7 +75,7 @@ async fn show(args: &StatusArgs, store: &dyn Store) -> Result<(), Failure> {
     }
     // INVARIANT: writing to a string cannot fail.
     writeln!(text, "{}", table(&keys).trim_fmt()).expect("strings take all");
-    print(text.as_bytes())
+    is_read(text.as_bytes())
 }
 
 fn table(keys: &[KeyStatus]) -> Table {

@@ -1,5 +1,7 @@
 //! The exit codes of `oneflight run`, each with its message.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -193,10 +195,12 @@ fn without_a_store_the_command_runs_here() {
     assert_eq!(ended.json()["value"], "key none\n");
     assert_eq!(ended.json()["coordinated"], false);
     assert_eq!(ended.json()["token"], serde_json::Value::Null);
+    let stderr = ended.stderr();
     assert!(
-        ended.stderr().contains("oneflight: key: not coordinated"),
-        "{ended:?}"
+        stderr.starts_with("oneflight: key: not coordinated: "),
+        "{stderr}"
     );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `oneflight get`, `forget` and `status`, and where the store is.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader};
 
 use common::Place;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn get_prints_what_is_published() {
@@ -75,9 +77,19 @@ fn status_can_be_watched_until_ctrl_c() {
         .find(|line| line.contains("\"key\""))
         .unwrap();
     assert!(shown.starts_with('['), "{shown}");
-    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn watching_ends_with_its_reader() {
+    let place = Place::new();
+    let mut child = place.command(["status", "--watch"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stderr, b"");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `oneflight run`: what it prints and what the command sees.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
 mod common;
 
 use common::Place;
@@ -161,22 +163,18 @@ fn whoever_waits_gets_what_is_published_meanwhile() {
     let script = "touch ready; until [ -e go ]; do sleep 0.01; done; echo shared";
     let leader = place.start(["run", "key", "--", "sh", "-c", script]);
     place.await_file("ready");
-    let waiter = place.start([
-        "run",
-        "--json",
-        "--fresh-for",
-        "0s",
-        "key",
-        "--",
-        "echo",
-        "own",
-    ]);
+    let waiter = place.start(["run", "--json", "key", "--", "echo", "own"]);
     waiter.await_listening();
     place.write("go", "");
     leader.ended().prints("shared\n");
     let waiter = waiter.ended().json();
     assert_eq!(waiter["value"], "shared\n");
-    assert_eq!(waiter["source"], "awaited");
+    // It listens a moment before it asks the store.
+    assert!(
+        ["awaited", "cached"]
+            .map(Some)
+            .contains(&waiter["source"].as_str())
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! How `oneflight run` ends before its time.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 mod common;
 
 use common::{Place, until};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A command that says when it is ready, and what it hears.
 const LISTENER: &str = "
@@ -96,34 +97,19 @@ fn whoever_waits_leaves_at_once() {
 #[test]
 fn what_we_were_started_to_ignore_is_ignored() {
     let place = Place::new();
-    let program = env!("CARGO_BIN_EXE_oneflight");
     let script = "touch ready; until [ -e go ]; do sleep 0.01; done; echo done";
-    let mut shell = place.command(["-u"]);
-    let output = {
-        let mut command = std::process::Command::new("sh");
-        command
-            .args([
-                "-c",
-                "trap '' HUP; exec \"$@\"",
-                "sh",
-                program,
-                "run",
-                "key",
-                "--",
-            ])
-            .args(["sh", "-c", script])
-            .current_dir(shell.get_current_dir().unwrap())
-            .env("ONEFLIGHT_STORE", "sqlite:store.db")
-            .stdout(std::process::Stdio::piped());
-        let child = command.spawn().unwrap();
-        place.await_file("ready");
-        let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, Signal::HUP).unwrap();
-        place.write("go", "");
-        child.wait_with_output().unwrap()
-    };
-    assert_eq!(output.stdout, b"done\n");
-    shell.env_clear();
+    let run = place.command(["run", "key", "--", "sh", "-c", script]);
+    let child = place
+        .shell("trap '' HUP; exec \"$@\"")
+        .arg(run.get_program())
+        .args(run.get_args())
+        .spawn()
+        .unwrap();
+    place.await_file("ready");
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    place.write("go", "");
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"done\n");
 }
 
 #[test]

@@ -47,9 +47,21 @@ impl Place {
 
     /// The program, about to run in this directory.
     pub fn command<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oneflight"));
+        let mut command = self.other(env!("CARGO_BIN_EXE_oneflight"));
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// A shell, about to run `script` in this directory.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = self.other("sh");
+        command.args(["-c", script, "sh"]);
+        command
+    }
+
+    fn other(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.directory.path())
             .env("ONEFLIGHT_STORE", "sqlite:store.db")
             .env_remove("ONEFLIGHT_KEY")
