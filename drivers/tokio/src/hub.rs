@@ -122,6 +122,8 @@ struct State {
     /// When the pump will wake by itself.
     armed: Instant,
     pump_runs: bool,
+    /// The pump has requests at the store.
+    busy: bool,
     closing: bool,
     /// The change stream has broken off since the copies were known to be true.
     gap: bool,
@@ -170,6 +172,7 @@ impl Hub {
                 passengers: 0,
                 armed: Instant::NEVER,
                 pump_runs: false,
+                busy: false,
                 closing: false,
                 gap: false,
             }),
@@ -400,8 +403,8 @@ impl Hub {
     pub(crate) fn take_work(&self, busy: bool) -> Option<(Vec<Work>, Option<Instant>)> {
         let mut state = self.state();
         let work = mem::take(&mut state.outbox);
-        let idle = state.flights.is_idle() && work.is_empty() && !busy;
-        if idle {
+        state.busy = busy || !work.is_empty();
+        if state.flights.is_idle() && !state.busy {
             self.idle.notify_waiters();
             if state.closing {
                 return None;
@@ -418,6 +421,7 @@ impl Hub {
             let mut state = self.state();
             state.pump_runs = false;
             state.armed = Instant::NEVER;
+            state.busy = false;
             let seats = state.seats.values_mut();
             seats.filter_map(|seat| seat.waker.take()).collect()
         };
@@ -435,7 +439,7 @@ impl Hub {
 
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
-        !state.pump_runs || state.flights.is_idle() && state.outbox.is_empty()
+        !state.pump_runs || state.flights.is_idle() && state.outbox.is_empty() && !state.busy
     }
 }
 
