@@ -375,30 +375,23 @@ impl Opener<'_> {
         Ok(())
     }
 
-    /// Reads the marks and the tables from the file proper, as if nobody could be writing to it:
+    /// Reads the marks from the file proper, as if nobody could be writing to it:
     /// without locks, without looking at the log, without leaving a trace.
     ///
-    /// That is enough to tell whose the file is. Marks and tables of a store are written in one
-    /// commit into the file itself, before there is a log; a later version puts its number there, too.
+    /// That is enough to tell whose the file is. The marks of a store are written in one commit with its
+    /// tables into the file itself, before there is a log; a later version puts its number there, too.
     fn probe(&self) -> Result<Found, OpenError> {
-        let read = || -> rusqlite::Result<(Marks, Option<String>)> {
-            let conn = Connection::open_with_flags(
-                uri_of_immutable(self.path),
-                OpenFlags::SQLITE_OPEN_READ_ONLY
-                    | OpenFlags::SQLITE_OPEN_URI
-                    | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )?;
-            let marks = Marks::read(&conn)?;
-            // The tables of another program, or version, are none of our business.
-            if marks.application_id != APPLICATION_ID || marks.version != VERSION {
-                return Ok((marks, None));
-            }
-            Ok((marks, schema::flaw(&conn)?))
-        };
-        match read() {
-            Ok((marks, flaw)) => {
+        let marks = Connection::open_with_flags(
+            uri_of_immutable(self.path),
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_URI
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .and_then(|conn| Marks::read(&conn));
+        match marks {
+            Ok(marks) => {
                 self.recognise(marks)?;
-                Ok(flaw.map_or(Found::Store, Found::Flaw))
+                Ok(Found::Store)
             }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
                 Err(OpenError::NotSqlite {
@@ -542,6 +535,8 @@ impl Opener<'_> {
         let path = self.path.to_owned();
         let cause = error.to_string();
         match error.sqlite_error_code() {
+            // The tables are ours, but a row of them is missing or of another kind.
+            None => self.damaged(cause),
             Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path },
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(cause),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
