@@ -51,14 +51,13 @@ pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
     };
     let outcome = match landed {
         Ok(landing) => {
-            Report {
+            let report = Report {
                 args,
                 landing: &landing,
                 elapsed,
                 warned,
-            }
-            .print(&*store)
-            .await
+            };
+            report.print(&*store).await
         }
         Err(error) => Err(failure(args, &filler, error)),
     };
