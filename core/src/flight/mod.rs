@@ -65,6 +65,9 @@ use crate::{
 };
 use hold::{Hold, Publishing};
 
+/// The least time the store is given for an answer.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+
 /// One process's attempt to get a fresh value of a key.
 ///
 /// At most 256 bytes, no heap. See the [module](self) for its states and for the loop around it.
@@ -213,7 +216,7 @@ impl Flight {
         let mut commands = Commands::none();
         let out = &mut commands;
         match event.attempt() {
-            Some(attempt) if !self.awaits(attempt) => self.late(event, out),
+            Some(attempt) if !self.awaits(attempt) || self.is_odd(event) => self.late(event, out),
             _ => match self.state {
                 State::Claiming { claim, sent, freed } => {
                     self.claiming(claim, sent, freed, event, out);
@@ -227,7 +230,7 @@ impl Flight {
                 State::Publishing { publishing, hold } => {
                     self.publishing(publishing, hold, event, out);
                 }
-                State::Departing { claim, until } => self.departing(claim, until, event, out),
+                State::Departing { until, .. } => self.departing(until, event, out),
                 State::Releasing { .. } => self.releasing(event, out),
                 State::Landed => {}
             },
@@ -240,10 +243,10 @@ impl Flight {
     pub fn deadline(&self) -> Option<Deadline> {
         let earliest = |a: Deadline, b: Deadline| if b.at < a.at { b } else { a };
         let at = |at, why| Deadline { at, why };
-        let patience = at(self.patience, Why::WaitTimeout);
+        let patience = at(self.impatient_at(), Why::WaitTimeout);
         let deadline = match self.state {
             State::Claiming { sent, .. } => earliest(
-                at(sent.after(self.policy.store_timeout), Why::StoreTimeout),
+                at(sent.after(self.store_timeout()), Why::StoreTimeout),
                 patience,
             ),
             State::Waiting { lapse } => earliest(at(lapse, Why::Lapse), patience),
@@ -261,7 +264,7 @@ impl Flight {
                     at(publishing.resend, Why::Retry),
                     at(publishing.give_up, Why::GiveUp),
                 ),
-                self.renewal_deadline(hold),
+                earliest(self.renewal_deadline(hold), patience),
             ),
             State::Departing { until, .. } => at(until, Why::StoreTimeout),
             State::Releasing { resend, until, .. } => {
@@ -309,6 +312,22 @@ impl Flight {
         &self.policy
     }
 
+    /// When the caller is to land because its time is over: never while it fills, or publishes what it
+    /// has filled.
+    pub(crate) fn impatient_at(&self) -> Instant {
+        match self.state {
+            State::Claiming { .. } | State::Waiting { .. } | State::BackingOff { .. } => {
+                self.patience
+            }
+            State::Publishing { publishing, .. } => self.publishing_patience(publishing),
+            State::Filling { .. }
+            | State::FillingLocally { .. }
+            | State::Departing { .. }
+            | State::Releasing { .. }
+            | State::Landed => Instant::NEVER,
+        }
+    }
+
     /// When the caller will not wait for others any longer.
     pub(crate) const fn patience(&self) -> Instant {
         self.patience
@@ -336,6 +355,12 @@ impl Flight {
             State::Releasing { release, .. } => attempt == release,
             State::Waiting { .. } | State::BackingOff { .. } | State::Landed => false,
         }
+    }
+
+    /// A grant that answers anything but a claim: no store sends it, and its lease must not leak.
+    fn is_odd(&self, event: Event) -> bool {
+        matches!(event, Event::LeaseGranted { .. })
+            && !matches!(self.phase(), Phase::Claiming | Phase::Departing)
     }
 
     /// An answer nobody waits for: a lease that came too late must not leak.
@@ -380,17 +405,25 @@ impl Flight {
         self.state = State::Landed;
     }
 
-    /// How a call ends whose time is over.
     fn time_out(&mut self, out: &mut Commands) {
-        let outcome = if self.stale > Revision::NEVER {
+        self.land(self.overtime(), out);
+    }
+
+    /// How a call ends whose time is over.
+    const fn overtime(&self) -> Outcome {
+        if self.stale.get() > Revision::NEVER.get() {
             Outcome::Cached {
                 revision: self.stale,
                 stale: true,
             }
         } else {
             Outcome::TimedOut
-        };
-        self.land(outcome, out);
+        }
+    }
+
+    /// How long to wait for an answer: not nothing, lest what is not answered be sent in a loop.
+    fn store_timeout(&self) -> Duration {
+        self.policy.store_timeout.max(SHORTEST_TIMEOUT)
     }
 
     fn unwatch(&mut self, out: &mut Commands) {
@@ -410,6 +443,8 @@ impl Flight {
     ) {
         self.policy = policy;
         self.patience = patience(&policy, started);
+        // What the one before has seen, the new caller has perhaps not, and it might satisfy it.
+        self.seen = Revision::NEVER;
         self.stale = Revision::NEVER;
         self.floor = floor;
         self.boarded = self.attempts;

@@ -91,6 +91,8 @@ impl Flight {
                 if verdict.revision > self.seen {
                     self.note(verdict);
                     self.claim(out);
+                } else if self.policy.wait_timeout.is_zero() {
+                    self.time_out(out);
                 } else {
                     // Not newer than what was sent: a store that answers so would be asked in a loop.
                     self.strike();
@@ -131,7 +133,7 @@ impl Flight {
                 floor,
             } => self.hand_over(policy, started, known, floor),
             Event::Tick => {
-                if self.now >= sent.after(self.policy.store_timeout) {
+                if self.now >= sent.after(self.store_timeout()) {
                     self.degrade(out);
                 } else if self.now >= self.patience {
                     self.time_out(out);
@@ -180,7 +182,12 @@ impl Flight {
                 started,
                 known,
                 floor,
-            } => self.hand_over(policy, started, known, floor),
+            } => {
+                self.hand_over(policy, started, known, floor);
+                if self.policy.wait_timeout.is_zero() {
+                    self.time_out(out);
+                }
+            }
             Event::Tick => {
                 if self.now >= self.patience {
                     self.time_out(out);
@@ -210,8 +217,8 @@ impl Flight {
                     self.note(verdict);
                 }
             }
-            // Somebody was quicker.
-            Event::LockHeld { remaining } => self.wait(remaining),
+            // Somebody was quicker. Without a watch nobody would tell when that one is done.
+            Event::LockHeld { remaining } if self.watching => self.wait(remaining),
             Event::WatchLost => self.watching = false,
             Event::WatchRefused => {
                 self.watching = false;
@@ -223,7 +230,12 @@ impl Flight {
                 started,
                 known,
                 floor,
-            } => self.hand_over(policy, started, known, floor),
+            } => {
+                self.hand_over(policy, started, known, floor);
+                if self.policy.wait_timeout.is_zero() {
+                    self.time_out(out);
+                }
+            }
             Event::Tick => {
                 // The lock may be free, so the claim comes before the time-out.
                 if self.now >= until {
@@ -233,6 +245,7 @@ impl Flight {
                 }
             }
             Event::LockReleased
+            | Event::LockHeld { .. }
             | Event::LeaseGranted { .. }
             | Event::Held { .. }
             | Event::Newer { .. }
@@ -288,7 +301,7 @@ impl Flight {
         }
     }
 
-    fn strike(&mut self) {
+    pub(super) fn strike(&mut self) {
         self.strikes = self.strikes.saturating_add(1);
     }
 
@@ -308,7 +321,7 @@ impl Flight {
     fn depart(&mut self, claim: Attempt, sent: Instant) {
         self.state = State::Departing {
             claim,
-            until: sent.after(self.policy.store_timeout),
+            until: sent.after(self.store_timeout()),
         };
     }
 }
