@@ -116,7 +116,7 @@ impl Flight {
             Event::WatchLost => self.watching = false,
             Event::Unavailable { .. } => self.degrade(out),
             Event::Refused { .. } => self.land(Outcome::Refused, out),
-            Event::WatchRefused => {
+            Event::WatchRefused if self.watching => {
                 self.watching = false;
                 self.land(Outcome::Refused, out);
                 self.depart(claim, sent);
@@ -141,6 +141,7 @@ impl Flight {
                 }
             }
             Event::LockHeld { .. }
+            | Event::WatchRefused
             | Event::Renewed { .. }
             | Event::LeaseLost { .. }
             | Event::FillDone { .. }
@@ -220,7 +221,7 @@ impl Flight {
             // Somebody was quicker. Without a watch nobody would tell when that one is done.
             Event::LockHeld { remaining } if self.watching => self.wait(remaining),
             Event::WatchLost => self.watching = false,
-            Event::WatchRefused => {
+            Event::WatchRefused if self.watching => {
                 self.watching = false;
                 self.land(Outcome::Refused, out);
             }
@@ -246,6 +247,7 @@ impl Flight {
             }
             Event::LockReleased
             | Event::LockHeld { .. }
+            | Event::WatchRefused
             | Event::LeaseGranted { .. }
             | Event::Held { .. }
             | Event::Newer { .. }
