@@ -104,10 +104,11 @@ pub struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
-    /// A claim is at the store; `freed` once a release was heard meanwhile.
+    /// A claim is at the store, sent with `seen`; `freed` once a release was heard meanwhile.
     Claiming {
         claim: Attempt,
         sent: Instant,
+        seen: Revision,
         freed: bool,
     },
     /// Somebody else holds the lease; look again when it must have lapsed.
@@ -218,9 +219,12 @@ impl Flight {
         match event.attempt() {
             Some(attempt) if !self.awaits(attempt) || self.is_odd(event) => self.late(event, out),
             _ => match self.state {
-                State::Claiming { claim, sent, freed } => {
-                    self.claiming(claim, sent, freed, event, out);
-                }
+                State::Claiming {
+                    claim,
+                    sent,
+                    seen,
+                    freed,
+                } => self.claiming(claim, sent, seen, freed, event, out),
                 State::Waiting { lapse } => self.waiting(lapse, event, out),
                 State::BackingOff { until } => self.backing_off(until, event, out),
                 State::Filling { fill, hold } => self.filling(fill, hold, event, out),

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use super::{Flight, State};
 use crate::{
-    Attempt, Command, Commands, Event, Instant, Judgement, OnUnavailable, Outcome, Token, Verdict,
+    Attempt, Command, Commands, Event, Instant, Judgement, OnUnavailable, Outcome, Revision, Token,
+    Verdict,
 };
 
 /// The least time to wait for another's lease to lapse, so that a store which rounds what remains
@@ -21,6 +22,7 @@ impl Flight {
         self.state = State::Claiming {
             claim,
             sent: self.now,
+            seen: self.seen,
             freed: false,
         };
     }
@@ -40,6 +42,7 @@ impl Flight {
         &mut self,
         claim: Attempt,
         sent: Instant,
+        seen: Revision,
         freed: bool,
         event: Event,
         out: &mut Commands,
@@ -88,7 +91,7 @@ impl Flight {
                 if self.lands_on(verdict, out) {
                     return;
                 }
-                if verdict.revision > self.seen {
+                if verdict.revision > seen {
                     self.note(verdict);
                     self.claim(out);
                 } else if self.policy.wait_timeout.is_zero() {
@@ -110,6 +113,7 @@ impl Flight {
                 self.state = State::Claiming {
                     claim,
                     sent,
+                    seen,
                     freed: true,
                 };
             }

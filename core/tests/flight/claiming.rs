@@ -306,3 +306,11 @@ fn the_first_answer_after_a_hand_over_is_to_an_older_claim() {
     let _ = it.tell(it.held(1_000));
     assert_eq!(it.tell(key_event(verdict(9, TOKEN, Judgement::Stale))), []);
 }
+
+#[test]
+fn an_answer_that_was_overtaken_by_the_watch_is_no_reason_to_pause() {
+    let mut it = Scenario::backing_off();
+    let _ = it.tick_at(it.due_at());
+    let _ = it.tell(key_event(stale(9)));
+    assert_eq!(it.tell(it.newer(stale(9))), [claim(3, 9)]);
+}
