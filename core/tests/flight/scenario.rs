@@ -318,3 +318,12 @@ pub(crate) fn computed(revision: u64) -> Command {
         revision: Some(Revision::new(revision)),
     })
 }
+
+/// This many cases, unless the environment asks for another number.
+pub(crate) fn cases(number: u32) -> proptest::test_runner::Config {
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        proptest::test_runner::Config::default()
+    } else {
+        proptest::test_runner::Config::with_cases(number)
+    }
+}
