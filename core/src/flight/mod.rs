@@ -65,6 +65,9 @@ use crate::{
 };
 use hold::{Hold, Publishing};
 
+/// The least time the store is given for an answer.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+
 /// One process's attempt to get a fresh value of a key.
 ///
 /// At most 256 bytes, no heap. See the [module](self) for its states and for the loop around it.
@@ -101,10 +104,11 @@ pub struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
-    /// A claim is at the store; `freed` once a release was heard meanwhile.
+    /// A claim is at the store, sent with `seen`; `freed` once a release was heard meanwhile.
     Claiming {
         claim: Attempt,
         sent: Instant,
+        seen: Revision,
         freed: bool,
     },
     /// Somebody else holds the lease; look again when it must have lapsed.
@@ -194,43 +198,14 @@ impl Flight {
     /// Starts the flight of a call that begins now, for a caller who judges what it knows of the
     /// key as `known` ([`Verdict::UNKNOWN`] if it knows nothing).
     pub fn launch(policy: Policy, known: Verdict, now: Instant) -> (Self, Commands) {
-        let mut flight = Self::new(policy, known, now);
-        let mut out = Commands::none();
-        flight.claim(&mut out);
-        (flight, out)
-    }
-
-    /// Starts a flight where it would be after the store was found unreachable: for a caller that
-    /// has shared another's attempt to reach it.
-    pub(crate) fn launch_degraded(
-        policy: Policy,
-        known: Verdict,
-        now: Instant,
-    ) -> (Self, Commands) {
-        let mut flight = Self::new(policy, known, now);
-        let mut out = Commands::none();
-        flight.degrade(&mut out);
-        (flight, out)
-    }
-
-    fn new(policy: Policy, known: Verdict, now: Instant) -> Self {
-        let mut flight = Self {
-            state: State::Landed,
-            now,
-            patience: patience(&policy, now),
-            dice: policy.seed,
-            seen: Revision::NEVER,
-            stale: Revision::NEVER,
-            floor: None,
-            attempts: 0,
-            boarded: 0,
-            strikes: 0,
-            watching: false,
-            waited: false,
+        let call = Call {
             policy,
+            known,
+            started: now,
+            floor: None,
+            now,
         };
-        flight.note(known);
-        flight
+        call.claim()
     }
 
     /// Takes a fact and answers with orders.
@@ -242,11 +217,14 @@ impl Flight {
         let mut commands = Commands::none();
         let out = &mut commands;
         match event.attempt() {
-            Some(attempt) if !self.awaits(attempt) => self.late(event, out),
+            Some(attempt) if !self.awaits(attempt) || self.is_odd(event) => self.late(event, out),
             _ => match self.state {
-                State::Claiming { claim, sent, freed } => {
-                    self.claiming(claim, sent, freed, event, out);
-                }
+                State::Claiming {
+                    claim,
+                    sent,
+                    seen,
+                    freed,
+                } => self.claiming(claim, sent, seen, freed, event, out),
                 State::Waiting { lapse } => self.waiting(lapse, event, out),
                 State::BackingOff { until } => self.backing_off(until, event, out),
                 State::Filling { fill, hold } => self.filling(fill, hold, event, out),
@@ -256,7 +234,7 @@ impl Flight {
                 State::Publishing { publishing, hold } => {
                     self.publishing(publishing, hold, event, out);
                 }
-                State::Departing { claim, until } => self.departing(claim, until, event, out),
+                State::Departing { until, .. } => self.departing(until, event, out),
                 State::Releasing { .. } => self.releasing(event, out),
                 State::Landed => {}
             },
@@ -269,10 +247,10 @@ impl Flight {
     pub fn deadline(&self) -> Option<Deadline> {
         let earliest = |a: Deadline, b: Deadline| if b.at < a.at { b } else { a };
         let at = |at, why| Deadline { at, why };
-        let patience = at(self.patience, Why::WaitTimeout);
+        let patience = at(self.impatient_at(), Why::WaitTimeout);
         let deadline = match self.state {
             State::Claiming { sent, .. } => earliest(
-                at(sent.after(self.policy.store_timeout), Why::StoreTimeout),
+                at(sent.after(self.store_timeout()), Why::StoreTimeout),
                 patience,
             ),
             State::Waiting { lapse } => earliest(at(lapse, Why::Lapse), patience),
@@ -290,7 +268,7 @@ impl Flight {
                     at(publishing.resend, Why::Retry),
                     at(publishing.give_up, Why::GiveUp),
                 ),
-                self.renewal_deadline(hold),
+                earliest(self.renewal_deadline(hold), patience),
             ),
             State::Departing { until, .. } => at(until, Why::StoreTimeout),
             State::Releasing { resend, until, .. } => {
@@ -338,9 +316,30 @@ impl Flight {
         &self.policy
     }
 
+    /// When the caller is to land because its time is over: never while it fills, or publishes what it
+    /// has filled.
+    pub(crate) fn impatient_at(&self) -> Instant {
+        match self.state {
+            State::Claiming { .. } | State::Waiting { .. } | State::BackingOff { .. } => {
+                self.patience
+            }
+            State::Publishing { publishing, .. } => self.publishing_patience(publishing),
+            State::Filling { .. }
+            | State::FillingLocally { .. }
+            | State::Departing { .. }
+            | State::Releasing { .. }
+            | State::Landed => Instant::NEVER,
+        }
+    }
+
     /// When the caller will not wait for others any longer.
     pub(crate) const fn patience(&self) -> Instant {
         self.patience
+    }
+
+    /// Whether this claim is at the store, and its answer awaited.
+    pub(crate) fn has_claimed(&self, claim: Attempt) -> bool {
+        self.phase() == Phase::Claiming && self.awaits(claim)
     }
 
     /// Whether the call has waited for another's fill.
@@ -360,6 +359,12 @@ impl Flight {
             State::Releasing { release, .. } => attempt == release,
             State::Waiting { .. } | State::BackingOff { .. } | State::Landed => false,
         }
+    }
+
+    /// A grant that answers anything but a claim: no store sends it, and its lease must not leak.
+    fn is_odd(&self, event: Event) -> bool {
+        matches!(event, Event::LeaseGranted { .. })
+            && !matches!(self.phase(), Phase::Claiming | Phase::Departing)
     }
 
     /// An answer nobody waits for: a lease that came too late must not leak.
@@ -404,17 +409,25 @@ impl Flight {
         self.state = State::Landed;
     }
 
-    /// How a call ends whose time is over.
     fn time_out(&mut self, out: &mut Commands) {
-        let outcome = if self.stale > Revision::NEVER {
+        self.land(self.overtime(), out);
+    }
+
+    /// How a call ends whose time is over.
+    const fn overtime(&self) -> Outcome {
+        if self.stale.get() > Revision::NEVER.get() {
             Outcome::Cached {
                 revision: self.stale,
                 stale: true,
             }
         } else {
             Outcome::TimedOut
-        };
-        self.land(outcome, out);
+        }
+    }
+
+    /// How long to wait for an answer: not nothing, lest what is not answered be sent in a loop.
+    fn store_timeout(&self) -> Duration {
+        self.policy.store_timeout.max(SHORTEST_TIMEOUT)
     }
 
     fn unwatch(&mut self, out: &mut Commands) {
@@ -434,6 +447,8 @@ impl Flight {
     ) {
         self.policy = policy;
         self.patience = patience(&policy, started);
+        // What the one before has seen, the new caller has perhaps not, and it might satisfy it.
+        self.seen = Revision::NEVER;
         self.stale = Revision::NEVER;
         self.floor = floor;
         self.boarded = self.attempts;
@@ -455,6 +470,54 @@ impl Flight {
         let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let pause = (u128::from(nanos) * u128::from(share)) >> 32;
         Duration::from_nanos(u64::try_from(pause).unwrap_or(u64::MAX)).max(FLOOR)
+    }
+}
+
+/// A call that takes off now, though it may have begun before, aboard another's flight.
+pub(crate) struct Call {
+    pub(crate) policy: Policy,
+    pub(crate) known: Verdict,
+    pub(crate) started: Instant,
+    pub(crate) floor: Option<Token>,
+    pub(crate) now: Instant,
+}
+
+impl Call {
+    /// Starts its flight with a claim.
+    pub(crate) fn claim(self) -> (Flight, Commands) {
+        let mut flight = self.flight();
+        let mut out = Commands::none();
+        flight.claim(&mut out);
+        (flight, out)
+    }
+
+    /// Starts its flight where it would be after the store was found unreachable: for a caller that
+    /// has shared another's attempt to reach it.
+    pub(crate) fn degrade(self) -> (Flight, Commands) {
+        let mut flight = self.flight();
+        let mut out = Commands::none();
+        flight.degrade(&mut out);
+        (flight, out)
+    }
+
+    fn flight(self) -> Flight {
+        let mut flight = Flight {
+            state: State::Landed,
+            now: self.now,
+            patience: patience(&self.policy, self.started),
+            dice: self.policy.seed,
+            seen: Revision::NEVER,
+            stale: Revision::NEVER,
+            floor: self.floor,
+            attempts: 0,
+            boarded: 0,
+            strikes: 0,
+            watching: false,
+            waited: self.started < self.now,
+            policy: self.policy,
+        };
+        flight.note(self.known);
+        flight
     }
 }
 

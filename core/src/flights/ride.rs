@@ -3,10 +3,10 @@
 use alloc::collections::BTreeMap;
 
 use super::{Air, Arrival, Order, PassengerId};
-use crate::flight::is_after;
+use crate::flight::{Call, is_after};
 use crate::{
     Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort,
-    OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict, Why,
+    OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict,
 };
 
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Ride {
     passengers: BTreeMap<PassengerId, Passenger>,
     /// No passenger but the pilot loses patience before this.
     patience: Instant,
+    /// Somebody aboard may want a flight.
+    grounded: bool,
     /// What is registered as this ride's timer.
     pub(super) timer: Instant,
 }
@@ -68,6 +70,17 @@ impl Passenger {
         }
     }
 
+    /// Its call, to be flown by itself from now on.
+    fn call(&self, now: Instant) -> Call {
+        Call {
+            policy: self.policy,
+            known: self.known,
+            started: self.started,
+            floor: self.floor,
+            now,
+        }
+    }
+
     fn runs_local(&self) -> bool {
         self.policy.on_unavailable == OnUnavailable::RunLocal
     }
@@ -79,6 +92,7 @@ impl Ride {
             flight: None,
             passengers: BTreeMap::new(),
             patience: Instant::NEVER,
+            grounded: false,
             timer: Instant::NEVER,
         }
     }
@@ -97,9 +111,11 @@ impl Ride {
             .lease()
     }
 
-    pub(super) fn policy(&self, number: u64) -> Option<&Policy> {
-        let current = self.flight.as_ref()?;
-        (current.number == number).then(|| current.flight.policy())
+    pub(super) fn policy(&self, number: u64) -> Option<Policy> {
+        self.flight
+            .as_ref()
+            .filter(|current| current.number == number)
+            .map(|current| *current.flight.policy())
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -145,7 +161,9 @@ impl Ride {
             floor: None,
         };
         let Some(current) = &self.flight else {
+            self.patience = self.patience.min(passenger.patience);
             self.passengers.insert(id, passenger);
+            self.grounded = true;
             return;
         };
         let unreachable =
@@ -191,7 +209,8 @@ impl Ride {
             return;
         };
         current.arrived = Some(arrival);
-        if let Some(attempt) = attempt {
+        // An answer to a superseded claim is news of the key, no more: the flight is elsewhere.
+        if let Some(attempt) = attempt.filter(|it| current.flight.has_claimed(*it)) {
             current.newer = Some((attempt, latest));
         }
         let pilot = current.pilot;
@@ -246,7 +265,10 @@ impl Ride {
                 }
             }
             Judgement::Malformed => Outcome::Malformed,
-            Judgement::Absent | Judgement::Stale => return,
+            Judgement::Absent | Judgement::Stale => {
+                self.grounded = true;
+                return;
+            }
         };
         self.passengers.remove(&id);
         land(air, key, id, outcome);
@@ -328,12 +350,9 @@ impl Ride {
             return;
         }
         let judging = current.newer.is_some();
-        let impatient = judging
-            || current
-                .flight
-                .deadline()
-                .is_some_and(|due| due.why == Why::WaitTimeout)
-                && self.passengers.len() > 1;
+        // A value under way is published for those who come, even if nobody is aboard now.
+        let flies_on = self.passengers.len() > 1 || current.flight.phase() == Phase::Publishing;
+        let impatient = judging || flies_on && current.flight.impatient_at() <= air.now;
         match current.pilot.filter(|_| impatient) {
             // The pilot does not want to wait any longer; the others do.
             Some(pilot) => {
@@ -365,7 +384,7 @@ impl Ride {
 
     /// Launches the next flight if there is none and somebody aboard wants one.
     pub(super) fn take_off<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
-        if self.flight.is_some() {
+        if self.flight.is_some() || !core::mem::take(&mut self.grounded) {
             return;
         }
         let next = self
@@ -374,7 +393,7 @@ impl Ride {
             .find(|(_, passenger)| !passenger.is_judging());
         if let Some((id, passenger)) = next {
             let id = *id;
-            let (flight, commands) = Flight::launch(passenger.policy, passenger.known, air.now);
+            let (flight, commands) = passenger.call(air.now).claim();
             self.launched(air, key, id, flight, commands);
         }
     }
@@ -432,7 +451,7 @@ impl Ride {
             && before == Phase::Claiming
             && ended
         {
-            self.land_others(air, key, |_| Some(Outcome::Malformed));
+            self.land_others(air, key, |_, _| Some(Outcome::Malformed));
         }
         self.carry_out(air, key, before, commands);
     }
@@ -485,7 +504,7 @@ impl Ride {
         }
         let phase = current.flight.phase();
         if phase == Phase::FillingLocally && before != phase {
-            self.land_others(air, key, |other| {
+            self.land_others(air, key, |_, other| {
                 (!other.runs_local()).then_some(Outcome::Unavailable)
             });
         }
@@ -506,12 +525,17 @@ impl Ride {
             self.passengers.remove(&pilot);
             land(air, key, pilot, outcome);
         }
-        let uncoordinated = |other: &Passenger| {
-            Some(if other.runs_local() {
-                Outcome::Awaited { revision: None }
+        // Nobody can judge a value without a revision, so who came after the fill began flies on.
+        let line = self
+            .flight
+            .as_ref()
+            .map_or(PassengerId(0), |current| current.fill_line);
+        let uncoordinated = |id: PassengerId, other: &Passenger| {
+            if other.runs_local() {
+                (id < line).then_some(Outcome::Awaited { revision: None })
             } else {
-                Outcome::Unavailable
-            })
+                Some(Outcome::Unavailable)
+            }
         };
         match outcome {
             Outcome::Computed { revision: None }
@@ -522,15 +546,17 @@ impl Ride {
             Outcome::Unpublished {
                 cause: Unpublished::Refused,
             }
-            | Outcome::Refused => self.land_others(air, key, |_| Some(Outcome::Refused)),
+            | Outcome::Refused => self.land_others(air, key, |_, _| Some(Outcome::Refused)),
             Outcome::Unpublished {
                 cause: Unpublished::Malformed,
-            } => self.land_others(air, key, |_| Some(Outcome::Malformed)),
-            Outcome::Aborted | Outcome::Panicked => self.land_others(air, key, |other| {
+            } => self.land_others(air, key, |_, _| Some(Outcome::Malformed)),
+            Outcome::Aborted | Outcome::Panicked => self.land_others(air, key, |_, other| {
                 (other.policy.on_abort == OnAbort::Share).then_some(outcome)
             }),
             Outcome::Unavailable => {
-                self.land_others(air, key, |other| (!other.runs_local()).then_some(outcome));
+                self.land_others(air, key, |_, other| {
+                    (!other.runs_local()).then_some(outcome)
+                });
             }
             // The others judge for themselves, or fly on.
             Outcome::Cached { .. }
@@ -546,7 +572,7 @@ impl Ride {
         {
             // The store has been tried on behalf of all aboard.
             let id = *id;
-            let (flight, commands) = Flight::launch_degraded(next.policy, next.known, air.now);
+            let (flight, commands) = next.call(air.now).degrade();
             self.launched(air, key, id, flight, commands);
         }
     }
@@ -556,6 +582,7 @@ impl Ride {
         let Some(current) = self.flight.take() else {
             return;
         };
+        self.grounded = true;
         if let Some(revision) = current.published {
             // Those who were aboard when the fill began are satisfied; the others are to judge.
             let arrival = Arrival {
@@ -580,11 +607,11 @@ impl Ride {
         &mut self,
         air: &mut Air<K>,
         key: &K,
-        outcome: impl Fn(&Passenger) -> Option<Outcome>,
+        outcome: impl Fn(PassengerId, &Passenger) -> Option<Outcome>,
     ) {
         let pilot = self.flight.as_ref().and_then(|current| current.pilot);
         self.passengers.retain(|id, passenger| {
-            match outcome(passenger).filter(|_| Some(*id) != pilot) {
+            match outcome(*id, passenger).filter(|_| Some(*id) != pilot) {
                 Some(outcome) => {
                     land(air, key, *id, outcome);
                     false

@@ -126,6 +126,8 @@ struct State {
     passengers: u64,
     /// When the pump will wake by itself.
     armed: Instant,
+    /// The pump has requests at the store.
+    busy: bool,
     closing: bool,
     /// The change stream has broken off since the copies were known to be true.
     gap: bool,
@@ -188,6 +190,7 @@ impl Hub {
                 outbox: Vec::new(),
                 passengers: 0,
                 armed: Instant::NEVER,
+                busy: false,
                 closing: false,
                 gap: false,
             }),
@@ -253,10 +256,15 @@ impl Hub {
         calls.pump |= due < state.armed;
         let revive =
             !self.pump_runs.load(Ordering::Relaxed) && (calls.pump || !state.seats.is_empty());
-        if revive && pump::spawn(self) {
+        if revive {
             self.pump_runs.store(true, Ordering::SeqCst);
         }
         drop(state);
+        // Not under the lock: a runtime that is ending drops the pump on the spot.
+        if revive && !pump::spawn(self) {
+            let _state = self.state();
+            self.pump_runs.store(false, Ordering::SeqCst);
+        }
         for waker in calls.wakers {
             waker.wake();
         }
@@ -426,8 +434,8 @@ impl Hub {
     pub(crate) fn take_work(&self, busy: bool) -> Option<(Vec<Work>, Option<Instant>)> {
         let mut state = self.state();
         let work = mem::take(&mut state.outbox);
-        let idle = state.flights.is_idle() && work.is_empty() && !busy;
-        if idle {
+        state.busy = busy || !work.is_empty();
+        if state.flights.is_idle() && !state.busy {
             self.idle.notify_waiters();
             if state.closing {
                 return None;
@@ -445,6 +453,7 @@ impl Hub {
             // Before the wakers are taken: see `Seat::poll_mail`.
             self.pump_runs.store(false, Ordering::SeqCst);
             state.armed = Instant::NEVER;
+            state.busy = false;
             let seats = state.seats.values();
             seats.filter_map(|seat| seat.slot().waker.take()).collect()
         };
@@ -463,7 +472,7 @@ impl Hub {
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
         !self.pump_runs.load(Ordering::Relaxed)
-            || state.flights.is_idle() && state.outbox.is_empty()
+            || state.flights.is_idle() && state.outbox.is_empty() && !state.busy
     }
 }
 

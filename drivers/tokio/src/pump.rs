@@ -13,7 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_core::{Attempt, Command, Event, FlightId, Instant};
 use oneflight_store::{
     AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal, StoreError,
-    Subscription, Token,
+    Subscription, Token, WatchEvent,
 };
 use tokio::runtime::Handle;
 
@@ -42,7 +42,7 @@ pub(crate) fn spawn(hub: &Arc<Hub>) -> bool {
 
 struct Pump {
     hub: Arc<Hub>,
-    watches: HashMap<u64, Subscription>,
+    watches: HashMap<u64, (FlightId<Names>, Subscription)>,
     requests: FuturesUnordered<BoxFuture<'static, Answer>>,
 }
 
@@ -63,6 +63,13 @@ enum Answer {
 
 impl Drop for Pump {
     fn drop(&mut self) {
+        // Its runtime may have ended under callers on another: they start a new pump, which finds
+        // the watches to be opened again. Requests under way count as unanswered.
+        for (_, (flight, watch)) in self.watches.drain() {
+            drop(watch);
+            let ended = StoreError::unavailable("the driver's runtime has ended");
+            self.hub.watched(flight, WatchEvent::Ended(ended));
+        }
         self.hub.pump_ended();
     }
 }
@@ -74,8 +81,12 @@ impl Pump {
             let Some((work, due)) = self.hub.take_work(!self.requests.is_empty()) else {
                 return;
             };
+            let worked = !work.is_empty();
             for item in work {
                 self.start(item);
+            }
+            if worked && self.requests.is_empty() {
+                continue; // Nothing will be answered: look whether that was the last of it.
             }
             let hub = Arc::clone(&self.hub);
             tokio::select! {
@@ -145,15 +156,15 @@ impl Pump {
             }
             Command::Watch => {
                 let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
-                let number = flight.number;
+                let watched = flight.clone();
                 let hub = Arc::downgrade(&self.hub);
                 let watcher = move |event| {
                     if let Some(hub) = hub.upgrade() {
-                        hub.watched(flight.clone(), event);
+                        hub.watched(watched.clone(), event);
                     }
                 };
                 let watch = store.watch(key, lock, Arc::new(watcher));
-                drop(self.watches.insert(number, watch));
+                drop(self.watches.insert(flight.number, (flight, watch)));
             }
             Command::Unwatch => drop(self.watches.remove(&flight.number)),
             // The hub sees to these itself.

@@ -1,0 +1,83 @@
+//! The program `oneflight`: run a command once across many processes, and hand its output to all of
+//! them.
+//!
+//! ```text
+//! args ─▶ run ──▶ fill ──▶ command ──▶ parent_death
+//!      │   ├────▶ signals, waiting, report
+//!      ├▶ keys (get, forget)        store_url ─▶ the store, or down
+//!      └▶ status                    exit, print, human, output: the words for all of it
+//! ```
+
+mod args;
+mod command;
+mod down;
+mod exit;
+mod fill;
+mod human;
+mod keys;
+mod output;
+mod parent_death;
+mod print;
+mod report;
+mod run;
+mod signals;
+mod status;
+mod store_url;
+mod waiting;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::{Cli, Order};
+use crate::exit::{Code, Failure};
+use crate::print::{print, say};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
+    match obey(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message {
+                say(message);
+            }
+            failure.code.into()
+        }
+    }
+}
+
+fn obey(cli: &Cli) -> Result<(), Failure> {
+    if let Order::Completions(args) = &cli.order {
+        let mut script = Vec::new();
+        clap_complete::generate(args.shell, &mut Cli::command(), "oneflight", &mut script);
+        return print(&script);
+    }
+    // All on this thread: a command is killed when the thread that has started it ends.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match &cli.order {
+            Order::Run(args) => run::run(args, &cli.store).await,
+            Order::Get(args) => keys::get(args, &cli.store).await,
+            Order::Forget(args) => keys::forget(args, &cli.store).await,
+            Order::Status(args) => status::status(args, &cli.store).await,
+            Order::Completions(_) => Ok(()),
+        }
+    })
+}
+
+/// Answers arguments that make no sense, and requests for help.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody is left to be told when standard output is gone.
+        error.print().ok();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+    Code::USAGE.into()
+}

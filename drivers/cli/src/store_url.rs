@@ -1,0 +1,138 @@
+//! Which store to use: `sqlite:PATH`.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use oneflight_sqlite::SqliteStore;
+use oneflight_store::{Store, StoreError};
+
+use crate::exit::Failure;
+
+/// Where the fleet meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// A file that the processes of one machine share; `None` for the user's own.
+    Sqlite(Option<PathBuf>),
+}
+
+/// Why a store URL is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadUrl {
+    #[error(
+        "a memory store lives and dies with one process, so there is nobody to share with; \
+         use sqlite:PATH"
+    )]
+    Memory,
+    #[error("unknown scheme {0:?}; this program knows sqlite:PATH")]
+    UnknownScheme(String),
+    #[error("a store URL begins with its scheme; for a file use sqlite:{0}")]
+    NoScheme(String),
+}
+
+impl FromStr for StoreUrl {
+    type Err = BadUrl;
+
+    fn from_str(url: &str) -> Result<Self, BadUrl> {
+        match url.split_once(':') {
+            Some(("sqlite", "")) => Ok(Self::Sqlite(None)),
+            Some(("sqlite", path)) => Ok(Self::Sqlite(Some(path_of(path).into()))),
+            Some(("memory", _)) => Err(BadUrl::Memory),
+            Some((scheme, _)) if !scheme.contains('/') => {
+                Err(BadUrl::UnknownScheme(scheme.to_owned()))
+            }
+            _ => Err(BadUrl::NoScheme(url.to_owned())),
+        }
+    }
+}
+
+/// `sqlite:///srv/x.db` means the same file as `sqlite:/srv/x.db`.
+fn path_of(rest: &str) -> &str {
+    match rest.strip_prefix("//") {
+        Some(absolute) if absolute.starts_with('/') => absolute,
+        _ => rest,
+    }
+}
+
+impl StoreUrl {
+    /// Opens the store. [`StoreError::Unavailable`] if that may work at another time.
+    pub(crate) fn open(&self) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
+        let Self::Sqlite(path) = self;
+        let path = match path {
+            Some(path) => path.clone(),
+            None => default_path(|name| env::var_os(name))?,
+        };
+        match SqliteStore::open(&path).map_err(StoreError::from) {
+            Ok(store) => Ok(Ok(Arc::new(store))),
+            Err(error @ StoreError::Unavailable(_)) => Ok(Err(error)),
+            Err(error) => Err(Failure::own(error.to_string())),
+        }
+    }
+}
+
+/// The user's own store.
+fn default_path(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Failure> {
+    // As the XDG specification says, a relative path counts for nothing.
+    let absolute = |name| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join(Path::new("oneflight/flights.db")))
+        .ok_or_else(|| {
+            Failure::own(
+                "there is no place for the store, because neither XDG_STATE_HOME nor HOME is an \
+                 absolute path; name a file with --store sqlite:PATH",
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_be_written_as_in_any_url() {
+        for url in ["sqlite:/srv/x.db", "sqlite:///srv/x.db"] {
+            let expected = StoreUrl::Sqlite(Some("/srv/x.db".into()));
+            assert_eq!(url.parse(), Ok(expected));
+        }
+        let relative = StoreUrl::Sqlite(Some("x y/z.db".into()));
+        assert_eq!("sqlite:x y/z.db".parse(), Ok(relative));
+        assert_eq!("sqlite:".parse(), Ok(StoreUrl::Sqlite(None)));
+    }
+
+    #[test]
+    fn other_urls_are_explained() {
+        let told = |url: &str| url.parse::<StoreUrl>().unwrap_err().to_string();
+        assert!(told("memory:").contains("one process"));
+        assert!(told("redis://x").contains("unknown scheme \"redis\"; this program knows sqlite:"));
+        assert!(told("/srv/x.db").contains("use sqlite:/srv/x.db"));
+        assert!(told("./a:b").contains("use sqlite:./a:b"));
+    }
+
+    #[test]
+    fn the_default_follows_the_environment() {
+        let with = |pairs: &[(&str, &str)]| {
+            default_path(|name| {
+                let found = pairs.iter().find(|(known, _)| *known == name)?;
+                Some(found.1.into())
+            })
+            .map_err(|failure| failure.message.unwrap())
+        };
+        let path = |path: &str| Ok(PathBuf::from(path));
+        assert_eq!(
+            with(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]),
+            path("/s/oneflight/flights.db")
+        );
+        assert_eq!(
+            with(&[("XDG_STATE_HOME", "s"), ("HOME", "/h")]),
+            path("/h/.local/state/oneflight/flights.db")
+        );
+        assert!(with(&[]).unwrap_err().contains("--store sqlite:PATH"));
+    }
+}
