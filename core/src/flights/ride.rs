@@ -590,15 +590,14 @@ impl Ride {
                 token: current.token,
                 value: true,
             };
-            self.passengers.retain(|id, passenger| {
-                if *id >= current.fill_line {
-                    ask(air, key, *id, passenger, arrival);
-                    return true;
-                }
-                let revision = Some(revision);
-                land(air, key, *id, Outcome::Awaited { revision });
-                false
-            });
+            let later = self.passengers.split_off(&current.fill_line);
+            let revision = Some(revision);
+            for (id, _) in core::mem::replace(&mut self.passengers, later) {
+                land(air, key, id, Outcome::Awaited { revision });
+            }
+            for (id, passenger) in &mut self.passengers {
+                ask(air, key, *id, passenger, arrival);
+            }
         }
         air.retire(key, current.number, current.flight);
     }
