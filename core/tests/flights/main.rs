@@ -1,5 +1,6 @@
 //! Many keys, many passengers: [`Flights`](oneflight_core::Flights).
 #![allow(missing_docs, reason = "tests")]
 
+mod model;
 mod passengers;
 mod scenario;
