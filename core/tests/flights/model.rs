@@ -515,7 +515,7 @@ impl World {
                 Item::Judge { .. } | Item::Fill { .. } => false,
             })
             .collect();
-        if lossy.is_empty() || dice % 5 == 0 {
+        if lossy.is_empty() || dice.is_multiple_of(5) {
             let Some(id) = self.watches.keys().next().copied() else {
                 return;
             };
