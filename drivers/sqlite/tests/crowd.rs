@@ -1,10 +1,5 @@
 //! Many processes at once.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test may panic, and so may its helpers"
-)]
-
 use std::env;
 use std::path::Path;
 use std::process::{Child, Command};

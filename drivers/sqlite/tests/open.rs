@@ -1,10 +1,5 @@
 //! What may not be opened is left as it was, and the error says what to do.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test may panic, and so may its helpers"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

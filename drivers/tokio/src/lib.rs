@@ -1,3 +1,4 @@
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 //! The tokio driver of oneflight: compute once across the fleet, share with everyone.
 
 mod call;

@@ -1,7 +1,5 @@
 //! What counts as fresh, and what the local copies show.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails as it should")]
-
 mod support;
 
 use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 #![allow(
     dead_code,
-    clippy::unwrap_used,
     reason = "each test file uses a part; a test that unwraps fails as it should"
 )]
 
