@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_core::{Attempt, Command, Event, FlightId, Instant};
 use oneflight_store::{
-    AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal, StoreError,
-    Subscription, Token, WatchEvent,
+    AttemptId, Change, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal,
+    StoreError, Subscription, Token, WatchEvent,
 };
 use tokio::runtime::Handle;
 
@@ -110,7 +110,7 @@ impl Pump {
                 ttl,
                 value,
             } => (flight, command, ttl, value),
-            Work::Revalidate => return self.revalidate(),
+            Work::Revalidate(keys) => return self.revalidate(keys),
         };
         let store = Arc::clone(&self.hub.store);
         match command {
@@ -236,18 +236,16 @@ impl Pump {
         }
     }
 
-    /// After a gap in the change stream: drops the copies that are out of date.
-    fn revalidate(&self) {
+    /// After a gap in the change stream: asks for the changes that may have been missed.
+    fn revalidate(&self, keys: Vec<Arc<str>>) {
         let hub = Arc::clone(&self.hub);
         self.request(async move {
-            for (key, revision) in hub.copies.revisions() {
+            for key in keys {
                 match bounded(hub.store.read(Arc::clone(&key))).await {
-                    Ok(state) if state.revision != revision => {
-                        hub.copies.outdate(&key, state.revision);
-                    }
-                    Ok(_) => {}
+                    Ok(KeyState { revision, .. }) => hub.changed(Change::Moved { key, revision }),
                     // Unreachable again: the next connection brings the next look.
-                    Err(_) => break,
+                    Err(StoreError::Unavailable(_)) => break,
+                    Err(_) => {}
                 }
             }
             Answer::Done
