@@ -8,7 +8,7 @@ use crate::{
     Outcome, Revision, Token, Unpublished, Warning,
 };
 
-/// The least time between two renewals, however short the lease.
+/// The least time between two renewals, however short the lease, and before a fill is overdue.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A lease in hand and what is being done to keep it.
@@ -518,8 +518,8 @@ impl Flight {
     }
 
     fn overdue(&self) -> Instant {
-        self.policy
-            .fill_timeout
-            .map_or(Instant::NEVER, |timeout| self.now.after(timeout))
+        self.policy.fill_timeout.map_or(Instant::NEVER, |timeout| {
+            self.now.after(timeout.max(SHORTEST_INTERVAL))
+        })
     }
 }
