@@ -8,7 +8,7 @@ use crate::{
     Outcome, Revision, Token, Unpublished, Warning,
 };
 
-/// The least time between two renewals, however short the lease.
+/// The least time between two renewals, however short the lease, and before a fill is overdue.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A lease in hand and what is being done to keep it.
@@ -212,7 +212,7 @@ impl Flight {
             }
             // What the fill made of a lost lease is moot: the newer holder's result stands.
             FillResult::Value | FillResult::Error if hold.taken => {
-                self.fenced(hold.lease.token, Caller::Filled, out);
+                self.fenced(Caller::Filled, out);
             }
             FillResult::Error => {
                 self.unless_taken(hold, out);
@@ -313,7 +313,7 @@ impl Flight {
                 };
             }
             Event::Fenced { attempt } if attempt == publish => {
-                return self.fenced(hold.lease.token, publishing.caller, out);
+                return self.fenced(publishing.caller, out);
             }
             Event::Unavailable { attempt } if attempt == publish => {
                 self.strike();
@@ -413,14 +413,13 @@ impl Flight {
     }
 
     /// The fill was overtaken, or voided by a forget.
-    fn fenced(&mut self, token: Token, caller: Caller, out: &mut Commands) {
+    fn fenced(&mut self, caller: Caller, out: &mut Commands) {
         match (caller, self.policy.on_fenced) {
             (Caller::Gone, _) => self.state = State::Landed,
             (Caller::Filled, OnFenced::Error) => self.land(Outcome::Fenced, out),
             (Caller::Filled, OnFenced::Ride) => {
-                // Whatever is published under a newer token was computed after this fill began. The
-                // caller has not waited for anybody yet, so its patience begins now.
-                self.floor = Some(token);
+                // The caller has not waited for anybody yet, so its patience begins now. Its floor
+                // stands: a lease that was handed on tells nothing of those granted before its call.
                 self.patience = super::patience(&self.policy, self.now);
                 self.waited = true;
                 self.claim(out);
@@ -519,8 +518,8 @@ impl Flight {
     }
 
     fn overdue(&self) -> Instant {
-        self.policy
-            .fill_timeout
-            .map_or(Instant::NEVER, |timeout| self.now.after(timeout))
+        self.policy.fill_timeout.map_or(Instant::NEVER, |timeout| {
+            self.now.after(timeout.max(SHORTEST_INTERVAL))
+        })
     }
 }
