@@ -8,6 +8,7 @@ use oneflight_core::{OnAbort, OnFenced, OnUnavailable};
 use oneflight_store::{Revision, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::candidate::{Candidate, Look};
 use crate::copies::Copy;
@@ -183,6 +184,7 @@ impl<'a, P> Call<'a, P> {
             return Ok(Some(found.cached()));
         }
         let hub = self.flights.hub();
+        let asked = Instant::now();
         let read = hub.store.read(self.key.into());
         let state = self
             .bounded(read)
@@ -191,7 +193,7 @@ impl<'a, P> Call<'a, P> {
         let Some(entry) = state.entry else {
             return Ok(None);
         };
-        let arrived = Arrived::new(entry);
+        let arrived = Arrived::new(entry, asked);
         match arrived.value.decode() {
             Ok(value) => {
                 let candidate = Candidate::new(value, &arrived);

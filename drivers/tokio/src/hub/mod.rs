@@ -242,6 +242,7 @@ impl Hub {
         attempt: Attempt,
         revision: Revision,
         token: Token,
+        asked: tokio::time::Instant,
     ) {
         self.with(|state, _| {
             if let Some(desk) = state.desks.get_mut(&flight.key)
@@ -251,7 +252,7 @@ impl Hub {
                     value: Arc::clone(value),
                     revision,
                     token: Some(token),
-                    times: Times::new(Duration::ZERO),
+                    times: Times::new(Duration::ZERO, asked),
                 });
             }
             let event = Event::Published { attempt, revision };
@@ -266,6 +267,7 @@ impl Hub {
         attempt: Option<Attempt>,
         latest: Option<Token>,
         key: KeyState,
+        asked: tokio::time::Instant,
     ) {
         self.with(|state, _| {
             let arrival = Arrival {
@@ -280,7 +282,7 @@ impl Hub {
                     .as_ref()
                     .is_none_or(|known| known.revision < entry.revision)
             {
-                desk.arrived = Some(Arrived::new(entry));
+                desk.arrived = Some(Arrived::new(entry, asked));
             }
             let notice = Notice::Arrived {
                 flight,
@@ -295,7 +297,9 @@ impl Hub {
     /// The watch tells something.
     pub(crate) fn watched(self: &Arc<Self>, flight: FlightId<Names>, event: WatchEvent) {
         let event = match event {
-            WatchEvent::Key(key) => return self.arrived(flight, None, None, key),
+            WatchEvent::Key(key) => {
+                return self.arrived(flight, None, None, key, tokio::time::Instant::now());
+            }
             WatchEvent::Lock(LockState::Free) => Event::LockReleased,
             WatchEvent::Lock(LockState::Held { remaining, .. }) => Event::LockHeld { remaining },
             WatchEvent::Ended(error) => {
