@@ -29,7 +29,13 @@ pub(super) struct Hold {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Renewal {
     Due(Instant),
-    Sent { attempt: Attempt, sent: Instant },
+    /// At the store. Repeated under its own number, so that the first answer to come counts, however
+    /// slow the store; the lease then lives from when it was first `sent`.
+    Sent {
+        attempt: Attempt,
+        sent: Instant,
+        resend: Instant,
+    },
     Stopped,
 }
 
@@ -454,10 +460,24 @@ impl Flight {
     /// Sends a renewal that is due, or whose answer is.
     fn renew(&mut self, hold: &mut Hold, out: &mut Commands) {
         if self.now >= self.renewal_deadline(*hold).at {
-            let attempt = self.next_attempt();
+            let (attempt, sent) = match hold.renewal {
+                Renewal::Sent { attempt, sent, .. }
+                    if self.now < sent.after(self.policy.lease_ttl) =>
+                {
+                    (attempt, sent)
+                }
+                // Or so old that its answer would prolong nothing.
+                Renewal::Sent { .. } | Renewal::Due(_) | Renewal::Stopped => {
+                    (self.next_attempt(), self.now)
+                }
+            };
+            let resend = self
+                .now
+                .after(self.store_timeout().min(self.renew_interval()));
             hold.renewal = Renewal::Sent {
                 attempt,
-                sent: self.now,
+                sent,
+                resend,
             };
             out.push(Command::Renew {
                 attempt,
@@ -467,7 +487,7 @@ impl Flight {
     }
 
     fn renewal_answered(&mut self, hold: &mut Hold, event: Event) {
-        if let Renewal::Sent { attempt, sent } = hold.renewal
+        if let Renewal::Sent { attempt, sent, .. } = hold.renewal
             && event.attempt() == Some(attempt)
         {
             if let Event::Renewed { .. } = event {
@@ -497,8 +517,8 @@ impl Flight {
                 at,
                 why: Why::Renewal,
             },
-            Renewal::Sent { sent, .. } => Deadline {
-                at: sent.after(self.store_timeout().min(self.renew_interval())),
+            Renewal::Sent { resend, .. } => Deadline {
+                at: resend,
                 why: Why::StoreTimeout,
             },
             Renewal::Stopped => Deadline {
