@@ -33,7 +33,7 @@ use crate::meta::enter_boot;
 use crate::place::{Identity, Place, beside, identity, shared_by_machines};
 use crate::prune::prune;
 use crate::schema::{self, APPLICATION_ID, Marks, VERSION};
-use crate::signal::Bell;
+use crate::signal::{Bell, SIGNAL};
 use crate::step::in_transaction;
 
 /// Why a store could not be opened. Whatever was there before is untouched.
@@ -204,9 +204,6 @@ pub(crate) fn open(path: &Path, clock: &dyn Clock) -> Result<Opened, OpenError> 
         opener.pause(0)?;
     }
 }
-
-/// What is added to the file's name for the signal file.
-pub(crate) const SIGNAL: &str = "-signal";
 
 /// Another connection to a store that is open, for reading.
 pub(crate) fn connect_reader(place: &Place) -> rusqlite::Result<Connection> {
