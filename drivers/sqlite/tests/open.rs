@@ -51,7 +51,11 @@ impl Case {
         let mut files: Vec<_> = fs::read_dir(self.directory.path())
             .unwrap()
             .map(|file| file.unwrap().path())
-            .map(|path| (path.clone(), fs::read(&path).unwrap_or_default()))
+            .map(|path| match path.is_file() {
+                true => (path.clone(), fs::read(&path).unwrap()),
+                // Whoever reads from a pipe waits for what is in it.
+                false => (path, Vec::new()),
+            })
             .collect();
         files.sort();
         files
@@ -273,8 +277,9 @@ fn an_empty_file_is_made_a_store() {
     SqliteStore::open(&case.path).unwrap();
 }
 
+#[cfg(target_os = "linux")]
 #[test]
-fn a_closed_store_leaves_the_file_and_the_signal_only() {
+fn a_closed_store_leaves_the_file_and_the_pipe_only() {
     let case = Case::store();
     let names: Vec<_> = case
         .everything()
@@ -313,6 +318,7 @@ mod unix {
 
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_is_made_is_for_its_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
