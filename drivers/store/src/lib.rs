@@ -23,7 +23,7 @@ mod watch;
 pub mod conformance;
 
 pub use bytes::Bytes;
-pub use contract::{Pending, Store, blocking};
+pub use contract::{Pending, Store, blocking, default_lock};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use offload::Offload;

@@ -2,14 +2,17 @@
 //! The tokio driver of oneflight: compute once across the fleet, share with everyone.
 
 mod call;
+mod candidate;
 mod clock;
 mod copies;
 mod error;
+mod fly;
 mod freshness;
 mod handle;
 mod hub;
 mod landing;
 mod lease;
+mod options;
 mod pump;
 mod single_flight;
 mod value;

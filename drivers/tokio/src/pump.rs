@@ -10,12 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use oneflight_core::{Attempt, Command, Event, FlightId, Instant};
+use oneflight_core::{Attempt, Command, Event, FlightId};
 use oneflight_store::{
-    AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal, StoreError,
-    Subscription, Token, WatchEvent,
+    AttemptId, Change, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal,
+    StoreError, Subscription, Token, WatchEvent,
 };
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::hub::{Hub, Names, Work};
 
@@ -48,11 +49,12 @@ struct Pump {
 
 /// What came of a request.
 enum Answer {
-    Claim(FlightId<Names>, Attempt, Result<Claim, StoreError>),
+    Claim(FlightId<Names>, Attempt, Instant, Result<Claim, StoreError>),
     Renew(FlightId<Names>, Attempt, Result<Renewal, StoreError>),
     Publish(
         FlightId<Names>,
         Attempt,
+        Instant,
         Token,
         Result<Publication, StoreError>,
     ),
@@ -110,9 +112,10 @@ impl Pump {
                 ttl,
                 value,
             } => (flight, command, ttl, value),
-            Work::Revalidate => return self.revalidate(),
+            Work::Revalidate(keys) => return self.revalidate(keys),
         };
         let store = Arc::clone(&self.hub.store);
+        let asked = Instant::now();
         match command {
             Command::Claim { attempt, seen } => {
                 let request = ClaimRequest {
@@ -124,7 +127,7 @@ impl Pump {
                     attempt: self.attempt_id(flight.number, attempt),
                 };
                 let claim = bounded(store.claim(request));
-                self.request(async move { Answer::Claim(flight, attempt, claim.await) });
+                self.request(async move { Answer::Claim(flight, attempt, asked, claim.await) });
             }
             Command::Renew { attempt, token } => {
                 let renew = bounded(store.renew(lease_id(&flight.key, token), ttl));
@@ -140,7 +143,9 @@ impl Pump {
                 let lease = lease_id(&flight.key, token);
                 let key = Arc::clone(&flight.key.key);
                 let publish = bounded(store.publish(lease, key, bytes, retain));
-                self.request(async move { Answer::Publish(flight, attempt, token, publish.await) });
+                self.request(async move {
+                    Answer::Publish(flight, attempt, asked, token, publish.await)
+                });
             }
             Command::Release { attempt, token } => {
                 let release = bounded(store.release(lease_id(&flight.key, token)));
@@ -179,7 +184,7 @@ impl Pump {
     fn answer(&self, answer: Answer) {
         let hub = &self.hub;
         match answer {
-            Answer::Claim(flight, attempt, Ok(claim)) => match claim {
+            Answer::Claim(flight, attempt, asked, Ok(claim)) => match claim {
                 Claim::Granted {
                     token,
                     remaining,
@@ -211,7 +216,7 @@ impl Pump {
                         revision: entry.revision,
                         entry: Some(entry),
                     };
-                    hub.arrived(flight, Some(attempt), latest, key);
+                    hub.arrived(flight, Some(attempt), latest, key, asked);
                 }
             },
             Answer::Renew(flight, attempt, Ok(renewal)) => hub.answered(
@@ -221,33 +226,33 @@ impl Pump {
                     Renewal::Lost => Event::LeaseLost { attempt },
                 },
             ),
-            Answer::Publish(flight, attempt, token, Ok(publication)) => match publication {
-                Publication::Published(revision) => hub.published(flight, attempt, revision, token),
+            Answer::Publish(flight, attempt, asked, token, Ok(publication)) => match publication {
+                Publication::Published(revision) => {
+                    hub.published(flight, attempt, revision, token, asked)
+                }
                 Publication::Fenced => hub.answered(flight, Event::Fenced { attempt }),
             },
             Answer::Release(flight, attempt, Ok(())) => {
                 hub.answered(flight, Event::Released { attempt });
             }
-            Answer::Claim(flight, attempt, Err(error))
+            Answer::Claim(flight, attempt, _, Err(error))
             | Answer::Renew(flight, attempt, Err(error))
-            | Answer::Publish(flight, attempt, _, Err(error))
+            | Answer::Publish(flight, attempt, _, _, Err(error))
             | Answer::Release(flight, attempt, Err(error)) => hub.failed(flight, attempt, error),
             Answer::Done => {}
         }
     }
 
-    /// After a gap in the change stream: drops the copies that are out of date.
-    fn revalidate(&self) {
+    /// After a gap in the change stream: asks for the changes that may have been missed.
+    fn revalidate(&self, keys: Vec<Arc<str>>) {
         let hub = Arc::clone(&self.hub);
         self.request(async move {
-            for (key, revision) in hub.copies.revisions() {
+            for key in keys {
                 match bounded(hub.store.read(Arc::clone(&key))).await {
-                    Ok(state) if state.revision != revision => {
-                        hub.copies.outdate(&key, state.revision);
-                    }
-                    Ok(_) => {}
+                    Ok(KeyState { revision, .. }) => hub.changed(Change::Moved { key, revision }),
                     // Unreachable again: the next connection brings the next look.
-                    Err(_) => break,
+                    Err(StoreError::Unavailable(_)) => break,
+                    Err(_) => {}
                 }
             }
             Answer::Done
@@ -272,7 +277,7 @@ async fn bounded<T>(pending: Pending<T>) -> Result<T, StoreError> {
     }
 }
 
-async fn sleep_until(hub: &Hub, due: Option<Instant>) {
+async fn sleep_until(hub: &Hub, due: Option<oneflight_core::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(hub.clock.moment(due)).await,
         None => std::future::pending().await,
