@@ -194,43 +194,14 @@ impl Flight {
     /// Starts the flight of a call that begins now, for a caller who judges what it knows of the
     /// key as `known` ([`Verdict::UNKNOWN`] if it knows nothing).
     pub fn launch(policy: Policy, known: Verdict, now: Instant) -> (Self, Commands) {
-        let mut flight = Self::new(policy, known, now);
-        let mut out = Commands::none();
-        flight.claim(&mut out);
-        (flight, out)
-    }
-
-    /// Starts a flight where it would be after the store was found unreachable: for a caller that
-    /// has shared another's attempt to reach it.
-    pub(crate) fn launch_degraded(
-        policy: Policy,
-        known: Verdict,
-        now: Instant,
-    ) -> (Self, Commands) {
-        let mut flight = Self::new(policy, known, now);
-        let mut out = Commands::none();
-        flight.degrade(&mut out);
-        (flight, out)
-    }
-
-    fn new(policy: Policy, known: Verdict, now: Instant) -> Self {
-        let mut flight = Self {
-            state: State::Landed,
-            now,
-            patience: patience(&policy, now),
-            dice: policy.seed,
-            seen: Revision::NEVER,
-            stale: Revision::NEVER,
-            floor: None,
-            attempts: 0,
-            boarded: 0,
-            strikes: 0,
-            watching: false,
-            waited: false,
+        let call = Call {
             policy,
+            known,
+            started: now,
+            floor: None,
+            now,
         };
-        flight.note(known);
-        flight
+        call.claim()
     }
 
     /// Takes a fact and answers with orders.
@@ -341,6 +312,11 @@ impl Flight {
     /// When the caller will not wait for others any longer.
     pub(crate) const fn patience(&self) -> Instant {
         self.patience
+    }
+
+    /// Whether this claim is at the store, and its answer awaited.
+    pub(crate) fn has_claimed(&self, claim: Attempt) -> bool {
+        self.phase() == Phase::Claiming && self.awaits(claim)
     }
 
     /// Whether the call has waited for another's fill.
@@ -455,6 +431,54 @@ impl Flight {
         let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let pause = (u128::from(nanos) * u128::from(share)) >> 32;
         Duration::from_nanos(u64::try_from(pause).unwrap_or(u64::MAX)).max(FLOOR)
+    }
+}
+
+/// A call that takes off now, though it may have begun before, aboard another's flight.
+pub(crate) struct Call {
+    pub(crate) policy: Policy,
+    pub(crate) known: Verdict,
+    pub(crate) started: Instant,
+    pub(crate) floor: Option<Token>,
+    pub(crate) now: Instant,
+}
+
+impl Call {
+    /// Starts its flight with a claim.
+    pub(crate) fn claim(self) -> (Flight, Commands) {
+        let mut flight = self.flight();
+        let mut out = Commands::none();
+        flight.claim(&mut out);
+        (flight, out)
+    }
+
+    /// Starts its flight where it would be after the store was found unreachable: for a caller that
+    /// has shared another's attempt to reach it.
+    pub(crate) fn degrade(self) -> (Flight, Commands) {
+        let mut flight = self.flight();
+        let mut out = Commands::none();
+        flight.degrade(&mut out);
+        (flight, out)
+    }
+
+    fn flight(self) -> Flight {
+        let mut flight = Flight {
+            state: State::Landed,
+            now: self.now,
+            patience: patience(&self.policy, self.started),
+            dice: self.policy.seed,
+            seen: Revision::NEVER,
+            stale: Revision::NEVER,
+            floor: self.floor,
+            attempts: 0,
+            boarded: 0,
+            strikes: 0,
+            watching: false,
+            waited: self.started < self.now,
+            policy: self.policy,
+        };
+        flight.note(self.known);
+        flight
     }
 }
 

@@ -183,8 +183,9 @@ impl<K: Ord + Clone> Flights<K> {
             return;
         };
         ride.take_off(&mut self.air, &key);
-        let due = ride.due();
         let over = ride.is_over();
+        // A ride that is over leaves no timer behind, whatever its passengers had planned.
+        let due = if over { Instant::NEVER } else { ride.due() };
         if due != ride.timer {
             let before = core::mem::replace(&mut ride.timer, due);
             self.air.set_timer(&Timer::Ride(key.clone()), before, due);

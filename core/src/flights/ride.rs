@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::{Air, Arrival, Order, PassengerId};
-use crate::flight::is_after;
+use crate::flight::{Call, is_after};
 use crate::{
     Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort,
     OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict, Why,
@@ -65,6 +65,17 @@ impl Passenger {
                 stale: true,
             },
             Judgement::Absent | Judgement::Fresh | Judgement::Malformed => Outcome::TimedOut,
+        }
+    }
+
+    /// Its call, to be flown by itself from now on.
+    fn call(&self, now: Instant) -> Call {
+        Call {
+            policy: self.policy,
+            known: self.known,
+            started: self.started,
+            floor: self.floor,
+            now,
         }
     }
 
@@ -191,7 +202,8 @@ impl Ride {
             return;
         };
         current.arrived = Some(arrival);
-        if let Some(attempt) = attempt {
+        // An answer to a superseded claim is news of the key, no more: the flight is elsewhere.
+        if let Some(attempt) = attempt.filter(|it| current.flight.has_claimed(*it)) {
             current.newer = Some((attempt, latest));
         }
         let pilot = current.pilot;
@@ -374,7 +386,7 @@ impl Ride {
             .find(|(_, passenger)| !passenger.is_judging());
         if let Some((id, passenger)) = next {
             let id = *id;
-            let (flight, commands) = Flight::launch(passenger.policy, passenger.known, air.now);
+            let (flight, commands) = passenger.call(air.now).claim();
             self.launched(air, key, id, flight, commands);
         }
     }
@@ -546,7 +558,7 @@ impl Ride {
         {
             // The store has been tried on behalf of all aboard.
             let id = *id;
-            let (flight, commands) = Flight::launch_degraded(next.policy, next.known, air.now);
+            let (flight, commands) = next.call(air.now).degrade();
             self.launched(air, key, id, flight, commands);
         }
     }
