@@ -1,0 +1,3 @@
+//! The program `oneflight-sim`.
+
+fn main() {}
