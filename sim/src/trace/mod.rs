@@ -37,7 +37,8 @@ impl Digest {
     /// The digest of these bytes: FNV-1a with 64 bits.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let step = |hash, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let step =
+            |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         Self(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
     }
 }
