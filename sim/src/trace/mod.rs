@@ -127,6 +127,8 @@ pub struct Bounds {
     pub trip: Nanos,
     /// A caller, to take notice of what it is told.
     pub wake: Nanos,
+    /// A process, to hear that it is cut off.
+    pub detect: Nanos,
     /// How wrong a node's clock runs at most, in parts per million.
     pub drift_ppm: u64,
 }
@@ -189,6 +191,13 @@ pub enum What<K> {
         /// A local copy served it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         local: bool,
+    },
+    /// A caller is gone before its call has landed: cancelled, its future dropped.
+    Left {
+        /// The key.
+        key: K,
+        /// The call.
+        passenger: PassengerId,
     },
     /// A fill has begun.
     FillBegan {

@@ -95,6 +95,7 @@ impl<K> What<K> {
             Self::Landed { key, passenger, outcome, digest, local } => {
                 What::Landed { key: name(&key), passenger, outcome, digest, local }
             }
+            Self::Left { key, passenger } => What::Left { key: name(&key), passenger },
             Self::FillBegan { key, passenger, flight, attempt, token } => {
                 What::FillBegan { key: name(&key), passenger, flight, attempt, token }
             }
