@@ -1,9 +1,12 @@
 //! A deterministic simulator of oneflight, and a checker of its invariants over traces.
 
+pub mod batch;
 pub mod bugs;
+pub mod check;
 pub mod coverage;
 pub mod draw;
 pub mod fates;
 pub mod plan;
+pub mod stats;
 pub mod trace;
 pub mod world;
