@@ -121,7 +121,7 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
             if from >= batch.until || failures.len() > 1000 {
                 return (stats, failures);
             }
-            let before = stats.time;
+            let (before, faults) = (stats.time, stats.all_faults());
             for seed in from..batch.until.min(from + CHUNK) {
                 let plan = draw(seed, batch.profile, batch.nodes);
                 let violations = run_one(&plan, &mut stats);
@@ -132,6 +132,8 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
             }
             let micros = ((stats.time - before) / 1000) as u64;
             progress.runs.fetch_add(CHUNK, Ordering::Relaxed);
+            let faults = stats.all_faults() - faults;
+            progress.faults.fetch_add(faults, Ordering::Relaxed);
             progress.micros.fetch_add(micros, Ordering::Relaxed);
         }
     };

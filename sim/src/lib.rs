@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod draw;
 pub mod fates;
 pub mod plan;
+pub mod replay;
 pub mod stats;
 pub mod trace;
 pub mod world;

@@ -171,6 +171,12 @@ impl Stats {
         self.coverage.add(&other.coverage);
     }
 
+    /// How many faults in all.
+    #[must_use]
+    pub fn all_faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
     /// A run begins.
     pub fn begin(&mut self) {
         self.watch.keys.clear();
@@ -266,11 +272,9 @@ impl Observer for Stats {
                 key,
                 request,
                 answer,
-                again,
                 ..
             } => {
                 self.committed(*key, request, answer);
-                let _ = again;
                 self.watch.lost_publish = matches!(request, Request::Publish { .. });
             }
             What::Fault { fault, .. } => {

@@ -423,7 +423,6 @@ impl Checker {
         state.lease = Some(LeaseState {
             token,
             node,
-            request: id,
             flight: flight.unwrap_or(0),
             granted: at,
             lapses: at + ttl,

@@ -74,8 +74,6 @@ pub(super) struct KeyState {
 pub(super) struct LeaseState {
     pub(super) token: Token,
     pub(super) node: NodeId,
-    /// The request that it was granted to.
-    pub(super) request: u64,
     pub(super) flight: u64,
     pub(super) granted: Nanos,
     pub(super) lapses: Nanos,
@@ -170,7 +168,8 @@ impl CallState {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FlightState {
     pub(super) key: u32,
-    pub(super) known: bool,
+    /// It has degraded.
+    pub(super) local: bool,
     /// The claim at the store, when it was ordered by the node's own clock, and the calls aboard.
     pub(super) claim: Option<(Attempt, Nanos, u64)>,
     pub(super) claims_ordered: u32,

@@ -189,6 +189,7 @@ impl Checker {
                 if lease.is_none() {
                     let unreachable = self.is_unreachable(node, now, flight.key, flight.number);
                     self.state.node(node).set_unreachable(flight.key, true);
+                    self.state.node(node).flight(flight.number).local = true;
                     let story = safety::s15_degrade(unreachable);
                     self.report(
                         "S15 DegradeOnlyWhenUnreachable",
@@ -273,7 +274,7 @@ impl Checker {
     /// Whether the store was found unreachable: it said so, or has not answered a claim in time.
     fn is_unreachable(&mut self, node: NodeId, now: Nanos, key: Key, number: u64) -> bool {
         let state = self.state.node(node);
-        if state.unreachable.get(key.index()) == Some(&true) {
+        if state.unreachable.get(key.index()) == Some(&true) || state.flight(number).local {
             return true;
         }
         let timeout = state

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 
 use serde::Serialize;
 
-use super::{Header, Key, Line, Name, Names, Record, VERSION};
+use super::{Header, Key, Line, Name, Names, NodeId, Record, VERSION, What};
 
 /// A trace in memory: its heads, its records in order, and the names of its keys.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Trace {
     pub records: Vec<Record<Key>>,
     /// How the keys are spelled.
     pub names: Names,
+    /// What the processes are called in the files: they are numbered from 1 here.
+    pub nodes: Vec<NodeId>,
 }
 
 /// Why a trace cannot be read.
@@ -81,7 +83,8 @@ pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
             }
             Ok(Line::Record(record)) => {
                 let names = &mut trace.names;
-                let record = record.rename(&mut |name| names.key(name));
+                let mut record = record.rename(&mut |name| names.key(name));
+                trace.number_nodes(&mut record);
                 trace.records.push(record);
             }
             Err(error) => broken = Some(fail(error.to_string())),
@@ -95,4 +98,45 @@ pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
     }
     trace.records.sort_by_key(|record| record.at);
     Ok(trace)
+}
+
+impl Trace {
+    fn number(&mut self, node: NodeId) -> NodeId {
+        if node == 0 {
+            return 0;
+        }
+        let known = self.nodes.iter().position(|other| *other == node);
+        let index = known.unwrap_or_else(|| {
+            self.nodes.push(node);
+            self.nodes.len() - 1
+        });
+        index as NodeId + 1
+    }
+
+    fn number_nodes(&mut self, record: &mut Record<Key>) {
+        record.node = self.number(record.node);
+        match &mut record.what {
+            What::Committed { from: node, .. }
+            | What::WatchOpened { watcher: node, .. }
+            | What::WatchClosed { watcher: node, .. } => *node = self.number(*node),
+            What::Healed { broken } => {
+                for node in broken {
+                    *node = self.number(*node);
+                }
+            }
+            What::Up { .. }
+            | What::Down { .. }
+            | What::Told { .. }
+            | What::Began { .. }
+            | What::Landed { .. }
+            | What::Left { .. }
+            | What::FillBegan { .. }
+            | What::FillEnded { .. }
+            | What::Sent { .. }
+            | What::Answered { .. }
+            | What::Changes { .. }
+            | What::Fault { .. }
+            | What::Ended { .. } => {}
+        }
+    }
 }
