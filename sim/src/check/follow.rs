@@ -41,7 +41,8 @@ impl Checker {
                 self.report("S8 OneLanding", node, Some(*key), safety::s8_once(&call));
                 self.state.call(node, passenger.0).left = true;
                 self.state.node(node).close(*key, passenger.0);
-                if call.filling {
+                let unfinished = call.computed.is_some() && call.acknowledged.is_none();
+                if call.filling || unfinished {
                     self.state.key(*key).charged += 1;
                 }
             }
@@ -67,7 +68,6 @@ impl Checker {
                         passenger: passenger.0,
                         digest: *digest,
                         began,
-                        committed: false,
                     }),
                     None => self.state.key(*key).charged += 1,
                 }
@@ -87,7 +87,16 @@ impl Checker {
                 answer,
                 ..
             } => self.committed(*id, *time, *key, *from, request, answer),
-            What::Answered { .. } | What::Healed { .. } => {}
+            What::Answered { .. } => {}
+            What::Healed { broken } => {
+                for (index, node) in self.state.nodes.iter_mut().enumerate() {
+                    if !broken.contains(&(index as NodeId)) {
+                        for call in &mut node.calls {
+                            call.degrade_by = None;
+                        }
+                    }
+                }
+            }
             What::WatchOpened {
                 key,
                 watcher,
@@ -162,10 +171,9 @@ impl Checker {
             let calls = self.state.node(node).open_calls(key).to_vec();
             let state = self.state.node(node);
             let busy = calls.iter().any(|passenger| state.call(*passenger).filling)
-                || state
-                    .flights
-                    .iter()
-                    .any(|flight| flight.key == key.0 && flight.publishing && !flight.retired);
+                || state.flights.iter().any(|flight| {
+                    flight.key == key.0 && flight.publishing && flight.retired.is_none()
+                });
             for passenger in calls.iter().filter(|_| !busy) {
                 let Some(policy) = self.state.call(node, *passenger).policy else {
                     continue;
@@ -273,6 +281,7 @@ impl Checker {
         let sees = self.state.sees_store;
         let state = self.state.key(key);
         let lease = state.lease.filter(|lease| Some(lease.token) == token);
+        let forgotten = state.forgotten;
         if let Some(lease) = lease.filter(|_| sees && !state.amnesia) {
             let garbled = state.garbled;
             if state.generation == Some(lease.generation) {
@@ -284,7 +293,9 @@ impl Checker {
             }
             let excused = safety::s6_excused(state);
             self.report("S6 ExcusedDuplicates", node, Some(key), excused);
-            let redundant = safety::s5_redundant(&call, &lease, garbled, margin);
+            // A composite store looks at the value only after the grant: it may be forgotten by then.
+            let stood = forgotten.is_none_or(|forgotten| forgotten < lease.granted);
+            let redundant = safety::s5_redundant(&call, &lease, garbled, margin).filter(|_| stood);
             self.report("S5 NoRedundantFill", node, Some(key), redundant);
         }
         let call = self.state.call(node, passenger.0);
@@ -470,9 +481,6 @@ impl Checker {
             at,
         };
         let state = self.state.key(key);
-        for fill in state.fills.iter_mut() {
-            fill.committed |= fill.digest == digest;
-        }
         state.max_revision = state.max_revision.max(revision);
         state.value = Some(write);
         state.writes.push(write);

@@ -167,7 +167,7 @@ impl State {
             return None;
         }
         let LeaseState { token, node, .. } = lease;
-        Some(if flight.retired {
+        Some(if flight.retired.is_some() {
             let story =
                 format!("token {token} was left to lapse by a flight of node {node} that is over");
             ("L7 Quiescent", story)

@@ -30,10 +30,6 @@ impl<T> Last<T> {
         self.0.iter().rev()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.0.iter_mut().rev()
-    }
-
     /// It has forgotten some.
     pub(super) fn is_partial(&self) -> bool {
         self.0.len() >= REMEMBERED
@@ -99,8 +95,6 @@ pub(super) struct FillState {
     pub(super) passenger: u64,
     pub(super) digest: Digest,
     pub(super) began: Nanos,
-    /// Its value was written.
-    pub(super) committed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -181,7 +175,8 @@ pub(super) struct FlightState {
     /// A value is at the store.
     pub(super) publishing: bool,
     pub(super) overdue: bool,
-    pub(super) retired: bool,
+    /// When it was over.
+    pub(super) retired: Option<Nanos>,
     /// The last revision that it ordered a put over.
     pub(super) put_seen: Option<Revision>,
     /// It listens.

@@ -170,6 +170,7 @@ impl Checker {
         let Some((_, _, aboard)) = state.flight(number).claim.filter(|it| it.0 == attempt) else {
             return;
         };
+        state.flight(number).claim = None;
         for position in 0..state.open_calls(key).len() {
             let passenger = state.open_calls(key)[position];
             if passenger <= aboard {
@@ -226,7 +227,8 @@ impl Checker {
                 self.report("S8 OneLanding", node, Some(*key), again);
             }
             Order::Retired { flight } => {
-                self.state.node(node).flight(flight.number).retired = true;
+                let at = self.state.at;
+                self.state.node(node).flight(flight.number).retired = Some(at);
             }
         }
     }
@@ -273,6 +275,7 @@ impl Checker {
 
     /// Whether the store was found unreachable: it said so, or has not answered a claim in time.
     fn is_unreachable(&mut self, node: NodeId, now: Nanos, key: Key, number: u64) -> bool {
+        let at = self.state.at;
         let state = self.state.node(node);
         if state.unreachable.get(key.index()) == Some(&true) || state.flight(number).local {
             return true;
@@ -283,7 +286,17 @@ impl Checker {
             .filter_map(|passenger| state.call_ref(*passenger)?.policy)
             .map(|policy| policy.store_timeout.as_nanos() as Nanos)
             .min();
-        let claim = state.flight(number).claim;
-        matches!((claim, timeout), (Some((_, sent, _)), Some(timeout)) if now - sent >= timeout)
+        let Some(timeout) = timeout else {
+            return false;
+        };
+        // A flight that has just ended may have found it out on behalf of the next.
+        let mut flights = state.flights.iter().filter(|flight| flight.key == key.0);
+        flights.any(|flight| {
+            let current = flight.retired.is_none_or(|retired| retired == at);
+            current
+                && flight
+                    .claim
+                    .is_some_and(|(_, sent, _)| now - sent >= timeout)
+        })
     }
 }

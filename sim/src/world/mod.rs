@@ -52,6 +52,8 @@ pub struct World<'a, O> {
     watches: Vec<net::Watch>,
     /// The watches of each key, at the store.
     watchers: Vec<Vec<u32>>,
+    /// Room for those who are being told.
+    listeners: Vec<u32>,
     store: Store,
     /// The number of the last value.
     values: u64,
@@ -115,6 +117,7 @@ impl<'a, O: Observer> World<'a, O> {
             requests: Vec::with_capacity(64),
             watches: Vec::with_capacity(16),
             watchers: vec![Vec::new(); plan.keys as usize],
+            listeners: Vec::new(),
             store: Store::new(plan.store.profile, plan.keys),
             values: 0,
             events: 0,

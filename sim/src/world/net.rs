@@ -418,12 +418,10 @@ impl<O: Observer> World<'_, O> {
         } else {
             usize::MAX
         };
-        let count = self.watchers[key.index()].len();
-        for position in 0..count.min(most) {
-            // A push may end its watch, and so take it out of the list.
-            let Some(watch) = self.watchers[key.index()].get(position).copied() else {
-                break;
-            };
+        // A push may end its watch, and so take it out of the list.
+        let mut watchers = std::mem::take(&mut self.listeners);
+        watchers.extend(self.watchers[key.index()].iter().take(most));
+        for watch in watchers.drain(..) {
             if changed.key {
                 let push = self.key_push(key);
                 self.push(watch, push);
@@ -433,6 +431,7 @@ impl<O: Observer> World<'_, O> {
                 self.push(watch, push);
             }
         }
+        self.listeners = watchers;
         if changed.key && self.plan.copies {
             let revision = self.store.rows[key.index()].revision;
             self.tell_changes(key, revision);
