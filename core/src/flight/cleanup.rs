@@ -1,7 +1,7 @@
 //! After the caller has landed or left: `Departing`, `Releasing`.
 
 use super::{Flight, State};
-use crate::{Attempt, Command, Commands, Event, Instant, Lease, Token};
+use crate::{Command, Commands, Event, Instant, Lease, Token};
 
 impl Flight {
     /// Frees a lease; repeated until the store has answered or the lease has lapsed by itself.
@@ -17,7 +17,7 @@ impl Flight {
         });
         // A lease that has lapsed by now is released once, and not waited for any longer than the
         // store may take.
-        let resend = self.now.after(self.policy.store_timeout);
+        let resend = self.now.after(self.store_timeout());
         self.state = State::Releasing {
             release,
             token,
@@ -26,17 +26,14 @@ impl Flight {
         };
     }
 
-    pub(super) fn departing(
-        &mut self,
-        _claim: Attempt,
-        until: Instant,
-        event: Event,
-        out: &mut Commands,
-    ) {
+    pub(super) fn departing(&mut self, until: Instant, event: Event, out: &mut Commands) {
         match event {
             Event::LeaseGranted {
                 token, remaining, ..
-            } => self.release_until(token, self.now.after(remaining), out),
+            } => {
+                let remaining = remaining.min(self.policy.lease_ttl);
+                self.release_until(token, self.now.after(remaining), out);
+            }
             Event::Held { .. }
             | Event::Newer { .. }
             | Event::Unavailable { .. }
@@ -79,7 +76,7 @@ impl Flight {
                 return;
             }
             Event::Unavailable { .. } => {
-                self.strikes = self.strikes.saturating_add(1);
+                self.strike();
                 self.now.after(self.pause())
             }
             Event::Tick => {
@@ -94,7 +91,7 @@ impl Flight {
                     attempt: release,
                     token,
                 });
-                self.now.after(self.policy.store_timeout)
+                self.now.after(self.store_timeout())
             }
             Event::LeaseGranted { .. }
             | Event::Held { .. }

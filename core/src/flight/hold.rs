@@ -8,7 +8,7 @@ use crate::{
     Outcome, Revision, Token, Unpublished, Warning,
 };
 
-/// The least time between two renewals, however short the lease.
+/// The least time between two renewals, however short the lease, and before a fill is overdue.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A lease in hand and what is being done to keep it.
@@ -155,13 +155,21 @@ impl Flight {
                 floor,
             } => {
                 self.hand_over(policy, started, known, floor);
+                if hold.taken {
+                    // What is lost cannot be handed on.
+                    self.waited = true;
+                    return self.claim(out);
+                }
                 let fill = self.next_attempt();
                 out.push(Command::Fill {
                     attempt: fill,
                     lease: Some(hold.lease),
                 });
                 hold.overdue = self.overdue();
-                if hold.renewal == Renewal::Stopped && !hold.taken {
+                // The new fill has not been told of a lapse.
+                hold.warned = false;
+                if !matches!(hold.renewal, Renewal::Due(_)) {
+                    // Renewals begin anew, and an answer on its way was asked for another ttl.
                     hold.renewal = Renewal::Due(self.now);
                 }
                 self.state = State::Filling { fill, hold };
@@ -204,7 +212,7 @@ impl Flight {
             }
             // What the fill made of a lost lease is moot: the newer holder's result stands.
             FillResult::Value | FillResult::Error if hold.taken => {
-                self.fenced(hold.lease.token, Caller::Filled, out);
+                self.fenced(Caller::Filled, out);
             }
             FillResult::Error => {
                 self.unless_taken(hold, out);
@@ -216,7 +224,7 @@ impl Flight {
                     attempt: publish,
                     token: hold.lease.token,
                 });
-                let patience = self.policy.store_timeout;
+                let patience = self.store_timeout();
                 self.state = State::Publishing {
                     publishing: Publishing {
                         publish,
@@ -257,7 +265,7 @@ impl Flight {
                 floor,
             } => {
                 self.hand_over(policy, started, known, floor);
-                self.fill_locally(out);
+                self.degrade(out);
             }
             Event::Tick => {
                 if self.now >= overdue {
@@ -305,9 +313,10 @@ impl Flight {
                 };
             }
             Event::Fenced { attempt } if attempt == publish => {
-                return self.fenced(hold.lease.token, publishing.caller, out);
+                return self.fenced(publishing.caller, out);
             }
             Event::Unavailable { attempt } if attempt == publish => {
+                self.strike();
                 publishing.resend = self.now.after(self.pause());
             }
             Event::Refused { attempt } if attempt == publish => {
@@ -320,7 +329,11 @@ impl Flight {
                 self.renewal_answered(&mut hold, event)
             }
             // Perhaps because the publish went through: its own answer tells.
-            Event::LeaseLost { .. } | Event::Refused { .. } | Event::Malformed { .. } => {
+            Event::LeaseLost { attempt }
+            | Event::Refused { attempt }
+            | Event::Malformed { attempt }
+                if hold.renews(attempt) =>
+            {
                 hold.renewal = Renewal::Stopped;
             }
             Event::Abandoned => publishing.caller = Caller::Gone,
@@ -329,7 +342,11 @@ impl Flight {
                 started,
                 known,
                 floor,
-            } => {
+            } if publishing.caller != Caller::Gone => {
+                // A renewal on its way was asked for another ttl.
+                if let Renewal::Sent { .. } = hold.renewal {
+                    hold.renewal = Renewal::Due(self.now);
+                }
                 self.hand_over(policy, started, known, floor);
                 publishing.caller = Caller::TookOver;
             }
@@ -337,9 +354,15 @@ impl Flight {
                 if self.now >= publishing.give_up {
                     return self.unpublished(publishing, hold, Unpublished::Unavailable, out);
                 }
+                if self.now >= self.publishing_patience(publishing) {
+                    // The value is none of the caller's making: it does not wait for its sake.
+                    publishing.caller = Caller::Gone;
+                    let outcome = self.overtime();
+                    self.land_over(outcome, out);
+                }
                 self.renew(&mut hold, out);
                 if self.now >= publishing.resend {
-                    publishing.resend = self.now.after(self.policy.store_timeout);
+                    publishing.resend = self.now.after(self.store_timeout());
                     out.push(Command::Publish {
                         attempt: publish,
                         token: hold.lease.token,
@@ -355,6 +378,10 @@ impl Flight {
             | Event::WatchLost
             | Event::WatchRefused
             | Event::FillDone { .. }
+            | Event::LeaseLost { .. }
+            | Event::Refused { .. }
+            | Event::Malformed { .. }
+            | Event::HandedOver { .. }
             | Event::Published { .. }
             | Event::Fenced { .. }
             | Event::Released { .. } => {}
@@ -386,16 +413,21 @@ impl Flight {
     }
 
     /// The fill was overtaken, or voided by a forget.
-    fn fenced(&mut self, token: Token, caller: Caller, out: &mut Commands) {
+    fn fenced(&mut self, caller: Caller, out: &mut Commands) {
         match (caller, self.policy.on_fenced) {
             (Caller::Gone, _) => self.state = State::Landed,
             (Caller::Filled, OnFenced::Error) => self.land(Outcome::Fenced, out),
+            // A fill that always outlives its lease would be elected, and fenced, for ever.
+            (Caller::Filled, OnFenced::Ride) if self.rode && !self.is_patient() => {
+                self.land(Outcome::Fenced, out);
+            }
+            (Caller::Filled, OnFenced::Ride) if self.rode => self.claim(out),
             (Caller::Filled, OnFenced::Ride) => {
-                // Whatever is published under a newer token was computed after this fill began. The
-                // caller has not waited for anybody yet, so its patience begins now.
-                self.floor = Some(token);
+                // The caller has not waited for anybody yet, so its patience begins now. Its floor
+                // stands: a lease that was handed on tells nothing of those granted before its call.
                 self.patience = super::patience(&self.policy, self.now);
                 self.waited = true;
+                self.rode = true;
                 self.claim(out);
             }
             (Caller::TookOver, _) => {
@@ -450,10 +482,18 @@ impl Flight {
                 hold.renewal = Renewal::Due(self.renew_at(sent, self.policy.lease_ttl));
                 self.strikes = 0;
             } else {
-                self.strikes = self.strikes.saturating_add(1);
+                self.strike();
                 let pause = self.pause().min(self.renew_interval());
                 hold.renewal = Renewal::Due(self.now.after(pause));
             }
+        }
+    }
+
+    /// When the caller will not wait for a publish any longer; it waits for that of its own value.
+    pub(super) fn publishing_patience(&self, publishing: Publishing) -> Instant {
+        match publishing.caller {
+            Caller::TookOver => self.patience,
+            Caller::Filled | Caller::Gone => Instant::NEVER,
         }
     }
 
@@ -464,7 +504,7 @@ impl Flight {
                 why: Why::Renewal,
             },
             Renewal::Sent { sent, .. } => Deadline {
-                at: sent.after(self.policy.store_timeout.min(self.renew_interval())),
+                at: sent.after(self.store_timeout().min(self.renew_interval())),
                 why: Why::StoreTimeout,
             },
             Renewal::Stopped => Deadline {
@@ -484,8 +524,8 @@ impl Flight {
     }
 
     fn overdue(&self) -> Instant {
-        self.policy
-            .fill_timeout
-            .map_or(Instant::NEVER, |timeout| self.now.after(timeout))
+        self.policy.fill_timeout.map_or(Instant::NEVER, |timeout| {
+            self.now.after(timeout.max(SHORTEST_INTERVAL))
+        })
     }
 }

@@ -65,6 +65,9 @@ use crate::{
 };
 use hold::{Hold, Publishing};
 
+/// The least time the store is given for an answer.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+
 /// One process's attempt to get a fresh value of a key.
 ///
 /// At most 256 bytes, no heap. See the [module](self) for its states and for the loop around it.
@@ -96,15 +99,18 @@ pub struct Flight {
     watching: bool,
     /// The call has waited for another's fill: a value it finds then was awaited.
     waited: bool,
+    /// The caller's own fill was fenced before, and it has ridden on; its patience counts from then.
+    rode: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
-    /// A claim is at the store; `freed` once a release was heard meanwhile.
+    /// A claim is at the store, sent with `seen`; `freed` once a release was heard meanwhile.
     Claiming {
         claim: Attempt,
         sent: Instant,
+        seen: Revision,
         freed: bool,
     },
     /// Somebody else holds the lease; look again when it must have lapsed.
@@ -213,11 +219,14 @@ impl Flight {
         let mut commands = Commands::none();
         let out = &mut commands;
         match event.attempt() {
-            Some(attempt) if !self.awaits(attempt) => self.late(event, out),
+            Some(attempt) if !self.awaits(attempt) || self.is_odd(event) => self.late(event, out),
             _ => match self.state {
-                State::Claiming { claim, sent, freed } => {
-                    self.claiming(claim, sent, freed, event, out);
-                }
+                State::Claiming {
+                    claim,
+                    sent,
+                    seen,
+                    freed,
+                } => self.claiming(claim, sent, seen, freed, event, out),
                 State::Waiting { lapse } => self.waiting(lapse, event, out),
                 State::BackingOff { until } => self.backing_off(until, event, out),
                 State::Filling { fill, hold } => self.filling(fill, hold, event, out),
@@ -227,7 +236,7 @@ impl Flight {
                 State::Publishing { publishing, hold } => {
                     self.publishing(publishing, hold, event, out);
                 }
-                State::Departing { claim, until } => self.departing(claim, until, event, out),
+                State::Departing { until, .. } => self.departing(until, event, out),
                 State::Releasing { .. } => self.releasing(event, out),
                 State::Landed => {}
             },
@@ -240,10 +249,10 @@ impl Flight {
     pub fn deadline(&self) -> Option<Deadline> {
         let earliest = |a: Deadline, b: Deadline| if b.at < a.at { b } else { a };
         let at = |at, why| Deadline { at, why };
-        let patience = at(self.patience, Why::WaitTimeout);
+        let patience = at(self.impatient_at(), Why::WaitTimeout);
         let deadline = match self.state {
             State::Claiming { sent, .. } => earliest(
-                at(sent.after(self.policy.store_timeout), Why::StoreTimeout),
+                at(sent.after(self.store_timeout()), Why::StoreTimeout),
                 patience,
             ),
             State::Waiting { lapse } => earliest(at(lapse, Why::Lapse), patience),
@@ -261,7 +270,7 @@ impl Flight {
                     at(publishing.resend, Why::Retry),
                     at(publishing.give_up, Why::GiveUp),
                 ),
-                self.renewal_deadline(hold),
+                earliest(self.renewal_deadline(hold), patience),
             ),
             State::Departing { until, .. } => at(until, Why::StoreTimeout),
             State::Releasing { resend, until, .. } => {
@@ -309,6 +318,22 @@ impl Flight {
         &self.policy
     }
 
+    /// When the caller is to land because its time is over: never while it fills, or publishes what it
+    /// has filled.
+    pub(crate) fn impatient_at(&self) -> Instant {
+        match self.state {
+            State::Claiming { .. } | State::Waiting { .. } | State::BackingOff { .. } => {
+                self.patience
+            }
+            State::Publishing { publishing, .. } => self.publishing_patience(publishing),
+            State::Filling { .. }
+            | State::FillingLocally { .. }
+            | State::Departing { .. }
+            | State::Releasing { .. }
+            | State::Landed => Instant::NEVER,
+        }
+    }
+
     /// When the caller will not wait for others any longer.
     pub(crate) const fn patience(&self) -> Instant {
         self.patience
@@ -324,6 +349,11 @@ impl Flight {
         self.waited
     }
 
+    /// Whether the caller still waits for others: one that never waits does not.
+    fn is_patient(&self) -> bool {
+        !self.policy.wait_timeout.is_zero() && self.now < self.patience
+    }
+
     /// Whether an answer to this attempt means something now.
     fn awaits(&self, attempt: Attempt) -> bool {
         match self.state {
@@ -336,6 +366,12 @@ impl Flight {
             State::Releasing { release, .. } => attempt == release,
             State::Waiting { .. } | State::BackingOff { .. } | State::Landed => false,
         }
+    }
+
+    /// A grant that answers anything but a claim: no store sends it, and its lease must not leak.
+    fn is_odd(&self, event: Event) -> bool {
+        matches!(event, Event::LeaseGranted { .. })
+            && !matches!(self.phase(), Phase::Claiming | Phase::Departing)
     }
 
     /// An answer nobody waits for: a lease that came too late must not leak.
@@ -380,17 +416,25 @@ impl Flight {
         self.state = State::Landed;
     }
 
-    /// How a call ends whose time is over.
     fn time_out(&mut self, out: &mut Commands) {
-        let outcome = if self.stale > Revision::NEVER {
+        self.land(self.overtime(), out);
+    }
+
+    /// How a call ends whose time is over.
+    const fn overtime(&self) -> Outcome {
+        if self.stale.get() > Revision::NEVER.get() {
             Outcome::Cached {
                 revision: self.stale,
                 stale: true,
             }
         } else {
             Outcome::TimedOut
-        };
-        self.land(outcome, out);
+        }
+    }
+
+    /// How long to wait for an answer: not nothing, lest what is not answered be sent in a loop.
+    fn store_timeout(&self) -> Duration {
+        self.policy.store_timeout.max(SHORTEST_TIMEOUT)
     }
 
     fn unwatch(&mut self, out: &mut Commands) {
@@ -410,9 +454,12 @@ impl Flight {
     ) {
         self.policy = policy;
         self.patience = patience(&policy, started);
+        // What the one before has seen, the new caller has perhaps not, and it might satisfy it.
+        self.seen = Revision::NEVER;
         self.stale = Revision::NEVER;
         self.floor = floor;
         self.boarded = self.attempts;
+        self.rode = false;
         self.note(known);
     }
 
@@ -475,6 +522,7 @@ impl Call {
             strikes: 0,
             watching: false,
             waited: self.started < self.now,
+            rode: false,
             policy: self.policy,
         };
         flight.note(self.known);

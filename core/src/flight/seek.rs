@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use super::{Flight, State};
 use crate::{
-    Attempt, Command, Commands, Event, Instant, Judgement, OnUnavailable, Outcome, Token, Verdict,
+    Attempt, Command, Commands, Event, Instant, Judgement, OnUnavailable, Outcome, Revision, Token,
+    Verdict,
 };
 
 /// The least time to wait for another's lease to lapse, so that a store which rounds what remains
@@ -21,6 +22,7 @@ impl Flight {
         self.state = State::Claiming {
             claim,
             sent: self.now,
+            seen: self.seen,
             freed: false,
         };
     }
@@ -40,6 +42,7 @@ impl Flight {
         &mut self,
         claim: Attempt,
         sent: Instant,
+        seen: Revision,
         freed: bool,
         event: Event,
         out: &mut Commands,
@@ -88,9 +91,11 @@ impl Flight {
                 if self.lands_on(verdict, out) {
                     return;
                 }
-                if verdict.revision > self.seen {
+                if verdict.revision > seen {
                     self.note(verdict);
                     self.claim(out);
+                } else if self.policy.wait_timeout.is_zero() {
+                    self.time_out(out);
                 } else {
                     // Not newer than what was sent: a store that answers so would be asked in a loop.
                     self.strike();
@@ -108,13 +113,14 @@ impl Flight {
                 self.state = State::Claiming {
                     claim,
                     sent,
+                    seen,
                     freed: true,
                 };
             }
             Event::WatchLost => self.watching = false,
             Event::Unavailable { .. } => self.degrade(out),
             Event::Refused { .. } => self.land(Outcome::Refused, out),
-            Event::WatchRefused => {
+            Event::WatchRefused if self.watching => {
                 self.watching = false;
                 self.land(Outcome::Refused, out);
                 self.depart(claim, sent);
@@ -131,7 +137,7 @@ impl Flight {
                 floor,
             } => self.hand_over(policy, started, known, floor),
             Event::Tick => {
-                if self.now >= sent.after(self.policy.store_timeout) {
+                if self.now >= sent.after(self.store_timeout()) {
                     self.degrade(out);
                 } else if self.now >= self.patience {
                     self.time_out(out);
@@ -139,6 +145,7 @@ impl Flight {
                 }
             }
             Event::LockHeld { .. }
+            | Event::WatchRefused
             | Event::Renewed { .. }
             | Event::LeaseLost { .. }
             | Event::FillDone { .. }
@@ -180,7 +187,12 @@ impl Flight {
                 started,
                 known,
                 floor,
-            } => self.hand_over(policy, started, known, floor),
+            } => {
+                self.hand_over(policy, started, known, floor);
+                if self.policy.wait_timeout.is_zero() {
+                    self.time_out(out);
+                }
+            }
             Event::Tick => {
                 if self.now >= self.patience {
                     self.time_out(out);
@@ -210,10 +222,10 @@ impl Flight {
                     self.note(verdict);
                 }
             }
-            // Somebody was quicker.
-            Event::LockHeld { remaining } => self.wait(remaining),
+            // Somebody was quicker. Without a watch nobody would tell when that one is done.
+            Event::LockHeld { remaining } if self.watching => self.wait(remaining),
             Event::WatchLost => self.watching = false,
-            Event::WatchRefused => {
+            Event::WatchRefused if self.watching => {
                 self.watching = false;
                 self.land(Outcome::Refused, out);
             }
@@ -223,16 +235,23 @@ impl Flight {
                 started,
                 known,
                 floor,
-            } => self.hand_over(policy, started, known, floor),
+            } => {
+                self.hand_over(policy, started, known, floor);
+                if self.policy.wait_timeout.is_zero() {
+                    self.time_out(out);
+                }
+            }
             Event::Tick => {
-                // The lock may be free, so the claim comes before the time-out.
-                if self.now >= until {
+                // The lock may be free, so a claim that is due comes before the time-out.
+                if self.now >= until && until < self.patience {
                     self.claim(out);
                 } else if self.now >= self.patience {
                     self.time_out(out);
                 }
             }
             Event::LockReleased
+            | Event::LockHeld { .. }
+            | Event::WatchRefused
             | Event::LeaseGranted { .. }
             | Event::Held { .. }
             | Event::Newer { .. }
@@ -288,7 +307,7 @@ impl Flight {
         }
     }
 
-    fn strike(&mut self) {
+    pub(super) fn strike(&mut self) {
         self.strikes = self.strikes.saturating_add(1);
     }
 
@@ -308,7 +327,7 @@ impl Flight {
     fn depart(&mut self, claim: Attempt, sent: Instant) {
         self.state = State::Departing {
             claim,
-            until: sent.after(self.policy.store_timeout),
+            until: sent.after(self.store_timeout()),
         };
     }
 }

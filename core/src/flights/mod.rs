@@ -144,9 +144,10 @@ impl<K: Ord + Clone> Flights<K> {
         self.rides.get(&flight.key)?.lease(flight.number)
     }
 
-    /// The rules a flight goes by now, while it has callers or a value under way.
+    /// The rules a flight goes by: those of the caller that runs it, whose `lease_ttl` its claims and
+    /// renewals are to ask for. `None` once it only cleans up.
     #[must_use]
-    pub fn policy(&self, flight: &FlightId<K>) -> Option<&crate::Policy> {
+    pub fn policy(&self, flight: &FlightId<K>) -> Option<crate::Policy> {
         self.rides.get(&flight.key)?.policy(flight.number)
     }
 
@@ -166,6 +167,13 @@ impl<K: Ord + Clone> Flights<K> {
     }
 
     fn answered(&mut self, flight: FlightId<K>, event: Event) {
+        if matches!(
+            event,
+            Event::Abandoned | Event::HandedOver { .. } | Event::Tick
+        ) {
+            // Who comes, who goes and what time it is has its own notices.
+            return;
+        }
         if let Some(ride) = self.rides.get_mut(&flight.key)
             && ride.flies(flight.number)
         {

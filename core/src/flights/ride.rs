@@ -6,7 +6,7 @@ use super::{Air, Arrival, Order, PassengerId};
 use crate::flight::{Call, is_after};
 use crate::{
     Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort,
-    OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict, Why,
+    OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict,
 };
 
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Ride {
     passengers: BTreeMap<PassengerId, Passenger>,
     /// No passenger but the pilot loses patience before this.
     patience: Instant,
+    /// Somebody aboard may want a flight.
+    grounded: bool,
     /// What is registered as this ride's timer.
     pub(super) timer: Instant,
 }
@@ -90,6 +92,7 @@ impl Ride {
             flight: None,
             passengers: BTreeMap::new(),
             patience: Instant::NEVER,
+            grounded: false,
             timer: Instant::NEVER,
         }
     }
@@ -108,9 +111,11 @@ impl Ride {
             .lease()
     }
 
-    pub(super) fn policy(&self, number: u64) -> Option<&Policy> {
-        let current = self.flight.as_ref()?;
-        (current.number == number).then(|| current.flight.policy())
+    pub(super) fn policy(&self, number: u64) -> Option<Policy> {
+        self.flight
+            .as_ref()
+            .filter(|current| current.number == number)
+            .map(|current| *current.flight.policy())
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -156,7 +161,9 @@ impl Ride {
             floor: None,
         };
         let Some(current) = &self.flight else {
+            self.patience = self.patience.min(passenger.patience);
             self.passengers.insert(id, passenger);
+            self.grounded = true;
             return;
         };
         let unreachable =
@@ -207,8 +214,22 @@ impl Ride {
             current.newer = Some((attempt, latest));
         }
         let pilot = current.pilot;
+        let filling = match current.flight.phase() {
+            Phase::Filling | Phase::FillingLocally => pilot,
+            Phase::Claiming
+            | Phase::Waiting
+            | Phase::BackingOff
+            | Phase::Publishing
+            | Phase::Departing
+            | Phase::Releasing
+            | Phase::Landed => None,
+        };
         for (id, passenger) in &mut self.passengers {
-            ask(air, key, *id, passenger, arrival);
+            // Who is to fill has no time to judge: a driver that hands over one order at a time must
+            // not lose the fill over it.
+            if Some(*id) != filling {
+                ask(air, key, *id, passenger, arrival);
+            }
         }
         if let Some(pilot) = pilot {
             self.pilot_judges(air, key, pilot);
@@ -258,7 +279,10 @@ impl Ride {
                 }
             }
             Judgement::Malformed => Outcome::Malformed,
-            Judgement::Absent | Judgement::Stale => return,
+            Judgement::Absent | Judgement::Stale => {
+                self.grounded = true;
+                return;
+            }
         };
         self.passengers.remove(&id);
         land(air, key, id, outcome);
@@ -340,12 +364,9 @@ impl Ride {
             return;
         }
         let judging = current.newer.is_some();
-        let impatient = judging
-            || current
-                .flight
-                .deadline()
-                .is_some_and(|due| due.why == Why::WaitTimeout)
-                && self.passengers.len() > 1;
+        // A value under way is published for those who come, even if nobody is aboard now.
+        let flies_on = self.passengers.len() > 1 || current.flight.phase() == Phase::Publishing;
+        let impatient = judging || flies_on && current.flight.impatient_at() <= air.now;
         match current.pilot.filter(|_| impatient) {
             // The pilot does not want to wait any longer; the others do.
             Some(pilot) => {
@@ -377,7 +398,7 @@ impl Ride {
 
     /// Launches the next flight if there is none and somebody aboard wants one.
     pub(super) fn take_off<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
-        if self.flight.is_some() {
+        if self.flight.is_some() || !core::mem::take(&mut self.grounded) {
             return;
         }
         let next = self
@@ -444,7 +465,7 @@ impl Ride {
             && before == Phase::Claiming
             && ended
         {
-            self.land_others(air, key, |_| Some(Outcome::Malformed));
+            self.land_others(air, key, |_, _| Some(Outcome::Malformed));
         }
         self.carry_out(air, key, before, commands);
     }
@@ -473,6 +494,10 @@ impl Ride {
                     current.fill_line = next_id;
                     current.token = lease.map(|lease| lease.token);
                     if let Some(passenger) = current.pilot {
+                        // What it was asked to judge may have gone under: it is asked again.
+                        if let Some(pilot) = self.passengers.get_mut(&passenger) {
+                            pilot.asked = pilot.known.revision;
+                        }
                         air.orders.push(Order::Fill {
                             flight: Air::flight_id(key, number),
                             passenger,
@@ -497,7 +522,7 @@ impl Ride {
         }
         let phase = current.flight.phase();
         if phase == Phase::FillingLocally && before != phase {
-            self.land_others(air, key, |other| {
+            self.land_others(air, key, |_, other| {
                 (!other.runs_local()).then_some(Outcome::Unavailable)
             });
         }
@@ -518,12 +543,17 @@ impl Ride {
             self.passengers.remove(&pilot);
             land(air, key, pilot, outcome);
         }
-        let uncoordinated = |other: &Passenger| {
-            Some(if other.runs_local() {
-                Outcome::Awaited { revision: None }
+        // Nobody can judge a value without a revision, so who came after the fill began flies on.
+        let line = self
+            .flight
+            .as_ref()
+            .map_or(PassengerId(0), |current| current.fill_line);
+        let uncoordinated = |id: PassengerId, other: &Passenger| {
+            if other.runs_local() {
+                (id < line).then_some(Outcome::Awaited { revision: None })
             } else {
-                Outcome::Unavailable
-            })
+                Some(Outcome::Unavailable)
+            }
         };
         match outcome {
             Outcome::Computed { revision: None }
@@ -534,15 +564,17 @@ impl Ride {
             Outcome::Unpublished {
                 cause: Unpublished::Refused,
             }
-            | Outcome::Refused => self.land_others(air, key, |_| Some(Outcome::Refused)),
+            | Outcome::Refused => self.land_others(air, key, |_, _| Some(Outcome::Refused)),
             Outcome::Unpublished {
                 cause: Unpublished::Malformed,
-            } => self.land_others(air, key, |_| Some(Outcome::Malformed)),
-            Outcome::Aborted | Outcome::Panicked => self.land_others(air, key, |other| {
+            } => self.land_others(air, key, |_, _| Some(Outcome::Malformed)),
+            Outcome::Aborted | Outcome::Panicked => self.land_others(air, key, |_, other| {
                 (other.policy.on_abort == OnAbort::Share).then_some(outcome)
             }),
             Outcome::Unavailable => {
-                self.land_others(air, key, |other| (!other.runs_local()).then_some(outcome));
+                self.land_others(air, key, |_, other| {
+                    (!other.runs_local()).then_some(outcome)
+                });
             }
             // The others judge for themselves, or fly on.
             Outcome::Cached { .. }
@@ -568,6 +600,7 @@ impl Ride {
         let Some(current) = self.flight.take() else {
             return;
         };
+        self.grounded = true;
         if let Some(revision) = current.published {
             // Those who were aboard when the fill began are satisfied; the others are to judge.
             let arrival = Arrival {
@@ -592,11 +625,11 @@ impl Ride {
         &mut self,
         air: &mut Air<K>,
         key: &K,
-        outcome: impl Fn(&Passenger) -> Option<Outcome>,
+        outcome: impl Fn(PassengerId, &Passenger) -> Option<Outcome>,
     ) {
         let pilot = self.flight.as_ref().and_then(|current| current.pilot);
         self.passengers.retain(|id, passenger| {
-            match outcome(passenger).filter(|_| Some(*id) != pilot) {
+            match outcome(*id, passenger).filter(|_| Some(*id) != pilot) {
                 Some(outcome) => {
                     land(air, key, *id, outcome);
                     false
@@ -621,11 +654,14 @@ impl Ride {
 impl Current {
     fn due(&self) -> Instant {
         if self.newer.is_some() {
-            // The store has answered: only the pilot's patience counts until it has judged.
-            self.flight.patience()
-        } else {
-            super::due(&self.flight)
+            // The store has answered: only the pilot's patience counts until it has judged. One that
+            // does not wait has none; it is given the time that the store would be.
+            let patience = self.flight.patience();
+            if patience < Instant::NEVER {
+                return patience;
+            }
         }
+        super::due(&self.flight)
     }
 }
 

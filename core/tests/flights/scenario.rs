@@ -216,12 +216,6 @@ impl Process {
         })
     }
 
-    /// Lets time pass to this moment and ticks once.
-    pub(crate) fn tick_at(&mut self, ms: u64) -> Vec<Order<Key>> {
-        self.ms = ms;
-        self.tell(Notice::Tick)
-    }
-
     /// Ticks at every deadline until this moment.
     pub(crate) fn pass_until(&mut self, ms: u64) -> Vec<Order<Key>> {
         let mut orders = Vec::new();

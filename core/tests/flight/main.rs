@@ -1,0 +1,23 @@
+//! The machine of one call: [`Flight`](oneflight_core::Flight).
+#![allow(
+    clippy::let_underscore_must_use,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests look at what matters to them, and panic when they fail"
+)]
+
+mod scenario;
+
+mod backing_off;
+mod claiming;
+mod departing;
+mod filling;
+mod filling_locally;
+mod landed;
+mod laws;
+mod publishing;
+mod releasing;
+mod table;
+mod waiting;
+#[cfg(feature = "serde")]
+mod wire;
