@@ -56,6 +56,8 @@ pub(super) struct Publishing {
     pub(super) resend: Instant,
     pub(super) give_up: Instant,
     caller: Caller,
+    /// An answer is missing: the publish may have happened, whatever a later answer says.
+    uncertain: bool,
 }
 
 /// Who will land when the value stands.
@@ -231,6 +233,7 @@ impl Flight {
                         resend: self.now.after(patience),
                         give_up: self.now.after(patience.saturating_mul(2)),
                         caller: Caller::Filled,
+                        uncertain: false,
                     },
                     hold,
                 };
@@ -317,7 +320,13 @@ impl Flight {
             }
             Event::Unavailable { attempt } if attempt == publish => {
                 self.strike();
+                publishing.uncertain = true;
                 publishing.resend = self.now.after(self.pause());
+            }
+            Event::Refused { attempt } | Event::Malformed { attempt }
+                if attempt == publish && publishing.uncertain =>
+            {
+                return self.unpublished(publishing, hold, Unpublished::Unavailable, out);
             }
             Event::Refused { attempt } if attempt == publish => {
                 return self.unpublished(publishing, hold, Unpublished::Refused, out);
@@ -362,6 +371,7 @@ impl Flight {
                 }
                 self.renew(&mut hold, out);
                 if self.now >= publishing.resend {
+                    publishing.uncertain = true;
                     publishing.resend = self.now.after(self.store_timeout());
                     out.push(Command::Publish {
                         attempt: publish,
