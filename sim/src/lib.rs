@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod bugs;
+pub mod canaries;
 pub mod check;
 pub mod coverage;
 pub mod draw;

@@ -242,7 +242,9 @@ pub(super) fn is_definite(outcome: Outcome) -> bool {
 
 /// S9 `HonestFailure`: a definite failure does not come with the fill's value standing in the store.
 pub(super) fn s9_committed(key: &KeyState, call: &CallState, outcome: Outcome) -> Option<String> {
-    let digest = call.computed.filter(|_| is_definite(outcome) && !key.amnesia)?;
+    let digest = call
+        .computed
+        .filter(|_| is_definite(outcome) && !key.amnesia)?;
     let stands = key.value.is_some_and(|value| value.digest == digest);
     stands.then(|| format!("{outcome:?} though the value of its fill was committed, and stands"))
 }

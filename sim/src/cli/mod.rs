@@ -1,5 +1,6 @@
 //! What can be asked for on the command line.
 
+mod canaries;
 mod file;
 mod report;
 mod run;
@@ -25,6 +26,21 @@ struct Cli {
 enum Command {
     /// Run seeds and judge them.
     Run(Run),
+    /// Put bugs into runs, and show that each is caught.
+    Canaries {
+        /// How often each is hunted, from other seeds.
+        #[arg(long, default_value_t = 20)]
+        trials: u64,
+        /// After how many seeds a hunt is given up.
+        #[arg(long, default_value_t = 100_000)]
+        limit: u64,
+        /// Only the bugs whose names contain this.
+        #[arg(long)]
+        only: Option<String>,
+        /// How many threads; all of the machine's by default.
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
     /// Judge a trace: of a simulated run, or a recording of real processes.
     Check {
         /// The traces; those of several processes are put together.
@@ -111,6 +127,12 @@ fn seeds(text: &str) -> std::result::Result<std::ops::Range<u64>, String> {
 pub(crate) fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Run(run) => run::run(&run),
+        Command::Canaries {
+            trials,
+            limit,
+            only,
+            jobs,
+        } => Ok(canaries::run(trials, limit, only.as_deref(), jobs)),
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
     }

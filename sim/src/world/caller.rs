@@ -11,6 +11,7 @@ use super::node::Arrived;
 use super::queue::Event;
 use super::{Observer, World};
 use crate::bugs::Bug;
+use crate::coverage::revision_of;
 use crate::plan::{CallPlan, Predicate};
 use crate::trace::{Digest, Fault, Freshness, Key, Nanos, What};
 
@@ -112,7 +113,7 @@ impl<O: Observer> World<'_, O> {
                 let outcome = Outcome::Panicked;
                 return self.landed(index, outcome, None, true);
             }
-            match judge(plan, &copy, started) {
+            match judge(plan, &copy, started, self.bug) {
                 Judgement::Fresh => {
                     self.calls[index as usize].stage = Stage::Over;
                     let outcome = Outcome::Cached {
@@ -200,11 +201,19 @@ impl<O: Observer> World<'_, O> {
         if !call.is_open() {
             return;
         }
+        let computed = Outcome::Computed {
+            revision: revision_of_mail(&mail),
+        };
+        let late = self.bug == Some(Bug::SlowWinner)
+            && matches!(&mail, Mail::Land { outcome, .. } if *outcome == computed);
         call.mail = Some(mail);
         // While it fills, a caller does not read its mail.
         if !call.waking && call.filling.is_none() {
             call.waking = true;
-            let at = self.now + self.plan.calls[index as usize].wake;
+            let mut at = self.now + self.plan.calls[index as usize].wake;
+            if late {
+                at += 2 * (self.plan.net.least + self.plan.net.spread);
+            }
             self.queue.push(at, Event::Wake { call: index });
         }
     }
@@ -242,7 +251,7 @@ impl<O: Observer> World<'_, O> {
             return self.leave(index);
         }
         let call = &mut self.calls[index as usize];
-        let judgement = judge(plan, arrived, call.started);
+        let judgement = judge(plan, arrived, call.started, self.bug);
         let known = Some((arrived.revision, arrived.token, arrived.digest));
         match judgement {
             Judgement::Fresh | Judgement::Stale => call.candidate = known,
@@ -403,10 +412,17 @@ impl<O: Observer> World<'_, O> {
     }
 }
 
+fn revision_of_mail(mail: &Mail) -> Option<Revision> {
+    match mail {
+        Mail::Land { outcome, .. } => revision_of(*outcome),
+        Mail::Judge(_) | Mail::Fill { .. } => None,
+    }
+}
+
 /// What a caller thinks of a value.
-fn judge(plan: &CallPlan, arrived: &Arrived, started: Nanos) -> Judgement {
+fn judge(plan: &CallPlan, arrived: &Arrived, started: Nanos, bug: Option<Bug>) -> Judgement {
     if arrived.digest.0 & GARBLED > 0 {
-        return if plan.malformed_as_absent {
+        return if plan.malformed_as_absent && bug != Some(Bug::Poison) {
             Judgement::Absent
         } else {
             Judgement::Malformed

@@ -96,6 +96,7 @@ impl<O: Observer> World<'_, O> {
                 lease,
             } => {
                 self.note_flight(node, &flight);
+                self.nodes[node as usize].desks[flight.key.index()].filled = flight.number;
                 let mail = Mail::Fill {
                     flight,
                     attempt,
@@ -181,6 +182,15 @@ impl<O: Observer> World<'_, O> {
             | Command::WarnLeaseLost { .. }
             | Command::Land(_) => None,
         };
+        let desk = &self.nodes[node as usize].desks[flight.key.index()];
+        let dropped = match (self.bug, request) {
+            (Some(Bug::LateGrantLeaks), Request::Release { .. }) => desk.filled != flight.number,
+            (Some(Bug::HeartbeatQuits), Request::Renew { .. }) => desk.quit == flight.number,
+            _ => false,
+        };
+        if dropped {
+            return;
+        }
         let request = match self.bug {
             Some(bug) => match bug.on_request(request) {
                 Some(request) => request,
@@ -286,7 +296,13 @@ impl<O: Observer> World<'_, O> {
             {
                 Fact::Fenced { attempt }
             }
-            Answer::Unavailable => Fact::Unavailable { attempt },
+            Answer::Unavailable => {
+                if matches!(request, Request::Renew { .. }) {
+                    let desk = &mut self.nodes[node as usize].desks[flight.key.index()];
+                    desk.quit = flight.number;
+                }
+                Fact::Unavailable { attempt }
+            }
             Answer::Written { .. } | Answer::Kept { .. } | Answer::State { .. } => return,
         };
         self.tell(node, Notice::Answered { flight, event });

@@ -129,6 +129,9 @@ impl<'a, O: Observer> World<'a, O> {
     #[must_use]
     pub fn with_bug(mut self, bug: Option<Bug>) -> Self {
         self.bug = bug;
+        if bug == Some(Bug::GhostLease) {
+            self.store.profile.idempotent_claim = false;
+        }
         self
     }
 

@@ -35,6 +35,9 @@ pub(super) struct Desk {
     pub(super) computed: Option<Digest>,
     /// The last revision that the change stream told of.
     pub(super) moved: Revision,
+    /// The flight that was last told to fill, and the one whose renewals a bug has stopped.
+    pub(super) filled: u64,
+    pub(super) quit: u64,
     /// The local copy.
     pub(super) copy: Option<Arrived>,
 }
