@@ -62,6 +62,8 @@ pub(super) struct Publishing {
     pub(super) resend: Instant,
     pub(super) give_up: Instant,
     caller: Caller,
+    /// An answer is missing: the publish may have happened, whatever a later answer says.
+    uncertain: bool,
 }
 
 /// Who will land when the value stands.
@@ -237,6 +239,7 @@ impl Flight {
                         resend: self.now.after(patience),
                         give_up: self.now.after(patience.saturating_mul(2)),
                         caller: Caller::Filled,
+                        uncertain: false,
                     },
                     hold,
                 };
@@ -323,7 +326,13 @@ impl Flight {
             }
             Event::Unavailable { attempt } if attempt == publish => {
                 self.strike();
+                publishing.uncertain = true;
                 publishing.resend = self.now.after(self.pause());
+            }
+            Event::Refused { attempt } | Event::Malformed { attempt }
+                if attempt == publish && publishing.uncertain =>
+            {
+                return self.unpublished(publishing, hold, Unpublished::Unavailable, out);
             }
             Event::Refused { attempt } if attempt == publish => {
                 return self.unpublished(publishing, hold, Unpublished::Refused, out);
@@ -368,6 +377,7 @@ impl Flight {
                 }
                 self.renew(&mut hold, out);
                 if self.now >= publishing.resend {
+                    publishing.uncertain = true;
                     publishing.resend = self.now.after(self.store_timeout());
                     out.push(Command::Publish {
                         attempt: publish,
@@ -423,11 +433,17 @@ impl Flight {
         match (caller, self.policy.on_fenced) {
             (Caller::Gone, _) => self.state = State::Landed,
             (Caller::Filled, OnFenced::Error) => self.land(Outcome::Fenced, out),
+            // A fill that always outlives its lease would be elected, and fenced, for ever.
+            (Caller::Filled, OnFenced::Ride) if self.rode && !self.is_patient() => {
+                self.land(Outcome::Fenced, out);
+            }
+            (Caller::Filled, OnFenced::Ride) if self.rode => self.claim(out),
             (Caller::Filled, OnFenced::Ride) => {
                 // The caller has not waited for anybody yet, so its patience begins now. Its floor
                 // stands: a lease that was handed on tells nothing of those granted before its call.
                 self.patience = super::patience(&self.policy, self.now);
                 self.waited = true;
+                self.rode = true;
                 self.claim(out);
             }
             (Caller::TookOver, _) => {
