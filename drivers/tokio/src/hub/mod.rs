@@ -302,17 +302,30 @@ impl Hub {
             }
             WatchEvent::Lock(LockState::Free) => Event::LockReleased,
             WatchEvent::Lock(LockState::Held { remaining, .. }) => Event::LockHeld { remaining },
-            WatchEvent::Ended(error) => {
-                let refused = matches!(error, StoreError::Refused(_));
-                self.note_cause(&flight.key, error);
-                if refused {
-                    Event::WatchRefused
-                } else {
-                    Event::WatchLost
-                }
-            }
+            WatchEvent::Ended(error) => return self.watch_ended(flight, error),
         };
         self.answered(flight, event);
+    }
+
+    /// The watch can tell no more. The machine takes it for closed, so nobody else would close it.
+    fn watch_ended(self: &Arc<Self>, flight: FlightId<Names>, error: StoreError) {
+        let event = match error {
+            StoreError::Refused(_) => Event::WatchRefused,
+            StoreError::Unavailable(_) | StoreError::Malformed { .. } | _ => Event::WatchLost,
+        };
+        self.with(|state, hub| {
+            if let Some(desk) = state.desks.get_mut(&flight.key) {
+                desk.cause = Some(error);
+            }
+            state.outbox.push(Work::Command {
+                flight: flight.clone(),
+                command: Command::Unwatch,
+                ttl: Duration::ZERO,
+                value: None,
+            });
+            hub.work.notify_one();
+            ((), Some(Notice::Answered { flight, event }))
+        });
     }
 
     /// The change stream tells something: local copies follow.

@@ -1,0 +1,193 @@
+//! What comes late, twice, or at an odd moment.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use oneflight_store::{
+    AttemptId, ChangeListener, Claim, ClaimRequest, Holder, KeyState, KeyStatus, LeaseId,
+    MemoryStore, Pending, Profile, Publication, PutOutcome, Renewal, Revision, Store, StoreError,
+    Subscription, WatchEvent, Watcher, blocking, default_lock,
+};
+use oneflight_tokio::{Error, OnUnavailable, SingleFlight, Source};
+use support::{Flaky, Result, soon, until};
+use tokio::sync::{Notify, oneshot};
+
+type Publish = Box<dyn FnMut(usize, Pending<Publication>) -> Pending<Publication> + Send>;
+type Watch = Box<dyn FnMut(usize, &MemoryStore, &dyn Watcher) + Send>;
+
+/// A memory store whose answers a test may change.
+#[derive(Clone, Default)]
+struct Odd {
+    inner: MemoryStore,
+    hooks: Arc<Hooks>,
+}
+
+#[derive(Default)]
+struct Hooks {
+    publishes: AtomicUsize,
+    watches: AtomicUsize,
+    open_watches: AtomicUsize,
+    /// Is given the number of the publish, and its answer.
+    publish: Mutex<Option<Publish>>,
+    /// Is called when a watch was opened.
+    watched: Mutex<Option<Watch>>,
+    /// Is called when a watch is about to be closed.
+    unwatched: Mutex<Option<Watch>>,
+    renew: Mutex<Option<StoreError>>,
+    age: Mutex<Option<Duration>>,
+}
+
+impl Odd {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn on_publish(
+        &self,
+        hook: impl FnMut(usize, Pending<Publication>) -> Pending<Publication> + Send + 'static,
+    ) {
+        *self.hooks.publish.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    fn publishes(&self) -> usize {
+        self.hooks.publishes.load(Ordering::SeqCst)
+    }
+
+    fn open_watches(&self) -> usize {
+        self.hooks.open_watches.load(Ordering::SeqCst)
+    }
+
+    /// Another process takes the lease.
+    fn hold(&self) -> LeaseId {
+        let lock: Arc<str> = default_lock("k").into();
+        let request = ClaimRequest {
+            key: "k".into(),
+            lock: Arc::clone(&lock),
+            ttl: Duration::from_secs(60),
+            seen: Revision::new(u64::MAX),
+            holder: Holder::this_process(),
+            attempt: AttemptId(1),
+        };
+        match blocking::Store::claim(&self.inner, request).unwrap() {
+            Claim::Granted { token, .. } => LeaseId { lock, token },
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Store for Odd {
+    fn profile(&self) -> &Profile {
+        Store::profile(&self.inner)
+    }
+
+    fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
+        let mut answer = blocking::Store::claim(&self.inner, request);
+        if let (Ok(Claim::Newer { entry, .. }), Some(age)) =
+            (&mut answer, *self.hooks.age.lock().unwrap())
+        {
+            entry.age = age;
+        }
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
+        match &*self.hooks.renew.lock().unwrap() {
+            Some(error) => Box::pin(std::future::ready(Err(error.clone()))),
+            None => Store::renew(&self.inner, lease, ttl),
+        }
+    }
+
+    fn publish(
+        &self,
+        lease: LeaseId,
+        key: Arc<str>,
+        value: Bytes,
+        retain: Option<Duration>,
+    ) -> Pending<Publication> {
+        let number = self.hooks.publishes.fetch_add(1, Ordering::SeqCst) + 1;
+        let store = self.inner.clone();
+        let answer: Pending<_> =
+            Box::pin(async move { Store::publish(&store, lease, key, value, retain).await });
+        match &mut *self.hooks.publish.lock().unwrap() {
+            Some(hook) => hook(number, answer),
+            None => answer,
+        }
+    }
+
+    fn release(&self, lease: LeaseId) -> Pending<()> {
+        Store::release(&self.inner, lease)
+    }
+
+    fn put(
+        &self,
+        key: Arc<str>,
+        value: Bytes,
+        retain: Option<Duration>,
+        seen: Revision,
+    ) -> Pending<PutOutcome> {
+        Store::put(&self.inner, key, value, retain, seen)
+    }
+
+    fn read(&self, key: Arc<str>) -> Pending<KeyState> {
+        Store::read(&self.inner, key)
+    }
+
+    fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Pending<Revision> {
+        Store::forget(&self.inner, key, lock)
+    }
+
+    fn list(&self) -> Pending<Vec<KeyStatus>> {
+        Store::list(&self.inner)
+    }
+
+    fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
+        let number = self.hooks.watches.fetch_add(1, Ordering::SeqCst) + 1;
+        self.hooks.open_watches.fetch_add(1, Ordering::SeqCst);
+        let to_inner = Arc::clone(&watcher);
+        let inner = Store::watch(
+            &self.inner,
+            key,
+            lock,
+            Arc::new(move |event| to_inner.notify(event)),
+        );
+        if let Some(hook) = &mut *self.hooks.watched.lock().unwrap() {
+            hook(number, &self.inner, &*watcher);
+        }
+        let this = self.clone();
+        Subscription::new(move || {
+            if let Some(hook) = &mut *this.hooks.unwatched.lock().unwrap() {
+                hook(number, &this.inner, &*watcher);
+            }
+            drop(inner);
+            this.hooks.open_watches.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+
+    fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
+        Store::changes(&self.inner, listener)
+    }
+}
+
+fn never<T: Send + 'static>() -> Pending<T> {
+    Box::pin(std::future::pending())
+}
+
+#[tokio::test]
+async fn a_watch_that_has_ended_is_closed() {
+    let store = Odd::new();
+    let lease = store.hold();
+    *store.hooks.watched.lock().unwrap() = Some(Box::new(move |_, inner, watcher| {
+        blocking::Store::release(inner, lease.clone()).unwrap();
+        watcher.notify(WatchEvent::Ended(StoreError::unavailable("cut off")));
+    }));
+    let flights = SingleFlight::new(store.clone());
+    let call = flights.key("k");
+    let landing: Result<u64> = soon(call.run(|_| async { Ok(1) })).await;
+    assert_eq!(*landing.unwrap().value, 1);
+    flights.close().await;
+    assert_eq!(store.open_watches(), 0);
+}
