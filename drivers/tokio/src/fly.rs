@@ -67,7 +67,7 @@ impl<P> Call<'_, P> {
                         // worker can take it: it must have run before a fill blocks this thread.
                         tokio::task::yield_now().await;
                         let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
-                        let filled = match aboard(&mut seat, fill).await {
+                        let filled = match aboard(&seat, fill).await {
                             Ok(Ok(value)) => match Value::encode(&value) {
                                 Ok((value, decoded)) => {
                                     computed = Some(decoded);
@@ -240,14 +240,14 @@ pub(crate) fn no_answer(timeout: Duration) -> StoreError {
 }
 
 /// Runs a fill, and stays reachable meanwhile: should the pump's runtime end, this caller's task
-/// starts another pump.
-async fn aboard<T>(seat: &mut Seat, fill: impl Future<Output = T>) -> T {
+/// starts another pump. Mail that comes meanwhile is read when the fill is over.
+async fn aboard<T>(seat: &Seat, fill: impl Future<Output = T>) -> T {
     let mut fill = pin!(fill);
     poll_fn(|cx| {
         if let Poll::Ready(result) = fill.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        drop(seat.poll_mail(cx));
+        seat.stay(cx);
         Poll::Pending
     })
     .await

@@ -191,3 +191,26 @@ async fn a_watch_that_has_ended_is_closed() {
     flights.close().await;
     assert_eq!(store.open_watches(), 0);
 }
+
+#[tokio::test]
+async fn a_fill_is_not_lost_to_a_value_that_comes_as_the_watch_is_closed() {
+    let store = Odd::new();
+    let lease = store.hold();
+    // Somebody who could not reach the store puts its value in just then.
+    *store.hooks.unwatched.lock().unwrap() = Some(Box::new(|_, inner, _| {
+        blocking::Store::put(inner, "k".into(), "7".into(), None, Revision::NEVER).unwrap();
+    }));
+    let flights = SingleFlight::new(store.clone());
+    let waiting = tokio::spawn({
+        let flights = flights.clone();
+        async move {
+            let call = flights.key("k").fresh(|value: &u64| *value == 1);
+            let landing: Result<u64> = call.run(|_| async { Ok(1) }).await;
+            landing
+        }
+    });
+    until("the caller waits", || store.open_watches() == 1).await;
+    blocking::Store::release(&store.inner, lease).unwrap();
+    let landing = soon(waiting).await.unwrap().unwrap();
+    assert_eq!((*landing.value, landing.source), (1, Source::Computed));
+}
