@@ -214,3 +214,56 @@ async fn a_fill_is_not_lost_to_a_value_that_comes_as_the_watch_is_closed() {
     let landing = soon(waiting).await.unwrap().unwrap();
     assert_eq!((*landing.value, landing.source), (1, Source::Computed));
 }
+
+#[tokio::test]
+async fn a_publish_that_is_answered_twice_does_not_lend_its_revision_to_another_value() {
+    let store = Odd::new();
+    let (late, held) = oneshot::channel::<()>();
+    let mut late = Some(late);
+    let (hold, holding) = oneshot::channel();
+    let mut hold = Some(hold);
+    let mut gate = Some(held);
+    store.on_publish(move |number, answer| match number {
+        // Committed at once, and answered much later.
+        1 => {
+            let gate = gate.take().unwrap();
+            let hold = hold.take().unwrap();
+            Box::pin(async move {
+                let answer = answer.await;
+                gate.await.ok();
+                hold.send(()).ok();
+                answer
+            })
+        }
+        2 => answer,
+        _ => never(),
+    });
+    let flights = SingleFlight::builder(store.clone()).local_copies(0).build();
+    let short = Duration::from_millis(50);
+    let first: Result<u64> = soon(
+        flights
+            .key("k")
+            .store_timeout(short)
+            .run(|_| async { Ok(1) }),
+    )
+    .await;
+    assert_eq!(*first.unwrap().value, 1);
+
+    let second = tokio::spawn({
+        let flights = flights.clone();
+        async move {
+            let call = flights.key("k").fresh(|value: &u64| *value == 2);
+            let call = call.on_unavailable(OnUnavailable::Error);
+            let landing: Result<u64> = call.run(|_| async { Ok(2) }).await;
+            landing
+        }
+    });
+    until("the second value is on its way", || store.publishes() == 3).await;
+    drop(late.take());
+    soon(holding).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let third: Result<u64> = soon(flights.key("k").run(|_| async { Ok(3) })).await;
+    let third = third.unwrap();
+    assert_eq!(*third.value, 1, "the second value was never published");
+    second.abort();
+}

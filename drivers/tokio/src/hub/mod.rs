@@ -245,7 +245,11 @@ impl Hub {
         asked: tokio::time::Instant,
     ) {
         self.with(|state, _| {
-            if let Some(desk) = state.desks.get_mut(&flight.key)
+            // A publish that was repeated is answered twice, and by the second answer the desk may hold
+            // the value of another fill.
+            let lease = state.flights.lease(&flight);
+            if lease.is_some_and(|lease| lease.token == token)
+                && let Some(desk) = state.desks.get_mut(&flight.key)
                 && let Some((value, _)) = &desk.computed
             {
                 desk.arrived = Some(Arrived {
