@@ -267,3 +267,24 @@ async fn a_publish_that_is_answered_twice_does_not_lend_its_revision_to_another_
     assert_eq!(*third.value, 1, "the second value was never published");
     second.abort();
 }
+
+#[tokio::test]
+async fn a_value_whose_publish_was_repeated_counts_from_the_first() {
+    let store = Odd::new();
+    store.on_publish(|number, answer| match number {
+        // Committed, and never answered.
+        1 => Box::pin(async move {
+            drop(answer.await);
+            std::future::pending().await
+        }),
+        _ => answer,
+    });
+    let flights = SingleFlight::new(store.clone());
+    let timeout = Duration::from_millis(500);
+    let call = flights.key("k").store_timeout(timeout);
+    let landing: Result<u64> = soon(call.run(|_| async { Ok(1) })).await;
+    assert_eq!(landing.unwrap().source, Source::Computed);
+    let young = flights.key("k").fresh_for(timeout / 2);
+    let landing = soon(young.get::<u64>()).await.unwrap();
+    assert!(landing.is_none(), "published half a second ago");
+}

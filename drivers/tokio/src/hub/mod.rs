@@ -242,7 +242,6 @@ impl Hub {
         attempt: Attempt,
         revision: Revision,
         token: Token,
-        asked: tokio::time::Instant,
     ) {
         self.with(|state, _| {
             // A publish that was repeated is answered twice, and by the second answer the desk may hold
@@ -250,13 +249,14 @@ impl Hub {
             let lease = state.flights.lease(&flight);
             if lease.is_some_and(|lease| lease.token == token)
                 && let Some(desk) = state.desks.get_mut(&flight.key)
-                && let Some((value, _)) = &desk.computed
+                && let Some(computed) = &desk.computed
             {
                 desk.arrived = Some(Arrived {
-                    value: Arc::clone(value),
+                    value: Arc::clone(&computed.value),
                     revision,
                     token: Some(token),
-                    times: Times::new(Duration::ZERO, asked),
+                    // Not since this answer was asked for: an earlier request may have done it.
+                    times: Times::new(Duration::ZERO, computed.done),
                 });
             }
             let event = Event::Published { attempt, revision };

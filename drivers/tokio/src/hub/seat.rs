@@ -9,6 +9,7 @@ use std::time::Duration;
 use oneflight_core::{Attempt, Event, FillResult, FlightId, Notice, Outcome, PassengerId, Verdict};
 use oneflight_store::StoreError;
 
+use super::state::Computed;
 use super::{Calls, Hub, Names};
 use crate::lease::Lease;
 use crate::value::{Arrived, Value};
@@ -146,7 +147,11 @@ impl Seat {
             let result = match filled {
                 Filled::Value { value, retain } => {
                     if let Some(desk) = desk {
-                        desk.computed = Some((value, retain));
+                        desk.computed = Some(Computed {
+                            value,
+                            retain,
+                            done: tokio::time::Instant::now(),
+                        });
                     }
                     FillResult::Value
                 }
