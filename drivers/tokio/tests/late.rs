@@ -288,3 +288,28 @@ async fn a_value_whose_publish_was_repeated_counts_from_the_first() {
     let landing = soon(young.get::<u64>()).await.unwrap();
     assert!(landing.is_none(), "published half a second ago");
 }
+
+#[tokio::test]
+async fn what_may_have_been_published_is_not_told_to_be_refused() {
+    let store = Odd::new();
+    *store.hooks.renew.lock().unwrap() = Some(StoreError::refused("no renewals for you"));
+    store.on_publish(|_, _| never());
+    let flights = SingleFlight::new(store.clone());
+    let call = flights
+        .key("k")
+        .lease_ttl(Duration::from_millis(150))
+        .store_timeout(Duration::from_millis(100))
+        .on_unavailable(OnUnavailable::Error);
+    let landing: Result<u64> = soon(call.run(|_| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(1)
+    }))
+    .await;
+    match landing.unwrap_err() {
+        Error::Unpublished {
+            cause: StoreError::Unavailable(_),
+            ..
+        } => {}
+        other => panic!("{other:?}"),
+    }
+}
