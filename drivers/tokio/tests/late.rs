@@ -313,3 +313,16 @@ async fn what_may_have_been_published_is_not_told_to_be_refused() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn an_age_beyond_all_measure_is_old() {
+    let store = Odd::new();
+    blocking::Store::put(&store.inner, "k".into(), "7".into(), None, Revision::NEVER).unwrap();
+    *store.hooks.age.lock().unwrap() = Some(Duration::MAX);
+    let flights = SingleFlight::new(store.clone());
+    let landing: Result<u64> = soon(flights.key("k").run(|_| async { Ok(1) })).await;
+    assert_eq!(*landing.unwrap().value, 7);
+    let call = flights.key("k").fresh_for(Duration::from_secs(1));
+    let landing: Result<u64> = soon(call.run(|_| async { Ok(1) })).await;
+    assert_eq!(*landing.unwrap().value, 1);
+}
