@@ -326,3 +326,38 @@ async fn an_age_beyond_all_measure_is_old() {
     let landing: Result<u64> = soon(call.run(|_| async { Ok(1) })).await;
     assert_eq!(*landing.unwrap().value, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_forgotten_here_does_not_come_back_while_the_stream_is_late() {
+    let store = Flaky::new();
+    Store::put(&store, "k".into(), "7".into(), None, Revision::NEVER)
+        .await
+        .unwrap();
+    let flights = SingleFlight::new(store.clone());
+    // The change stream is open, and late from now on.
+    let other: Result<u64> = soon(flights.key("other").run(|_| async { Ok(0) })).await;
+    other.unwrap();
+    store.set_deaf(true);
+    let judging = Arc::new(Notify::new());
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = Mutex::new(gone);
+    let reader = tokio::spawn({
+        let (flights, judging) = (flights.clone(), Arc::clone(&judging));
+        async move {
+            let call = flights.key("k").fresh(|_: &u64| {
+                judging.notify_one();
+                gone.lock().unwrap().recv().ok();
+                true
+            });
+            let landing: Result<u64> = call.run(|_| async { Ok(1) }).await;
+            landing
+        }
+    });
+    soon(judging.notified()).await;
+    soon(flights.key("k").forget()).await.unwrap();
+    drop(go);
+    soon(reader).await.unwrap().unwrap();
+    // This call began after the forget had returned.
+    let landing: Result<u64> = soon(flights.key("k").run(|_| async { Ok(8) })).await;
+    assert_eq!(*landing.unwrap().value, 8);
+}
