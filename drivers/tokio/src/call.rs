@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oneflight_core::{OnAbort, OnFenced, OnUnavailable};
-use oneflight_store::{Revision, StoreError};
+use oneflight_store::{Change, Revision, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -221,7 +221,9 @@ impl<'a, P> Call<'a, P> {
         let revision = self
             .bounded(hub.store.forget(Arc::clone(&names.key), lock))
             .await?;
-        hub.copies.outdate(self.key, revision);
+        // Not only the copy: a value that is being judged just now must not become one either.
+        let key = names.key;
+        hub.changed(Change::Moved { key, revision });
         Ok(revision)
     }
 

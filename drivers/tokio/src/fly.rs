@@ -67,7 +67,7 @@ impl<P> Call<'_, P> {
                         // worker can take it: it must have run before a fill blocks this thread.
                         tokio::task::yield_now().await;
                         let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
-                        let filled = match aboard(&mut seat, fill).await {
+                        let filled = match aboard(&seat, fill).await {
                             Ok(Ok(value)) => match Value::encode(&value) {
                                 Ok((value, decoded)) => {
                                     computed = Some(decoded);
@@ -140,10 +140,7 @@ impl<P> Call<'_, P> {
         V: DeserializeOwned + Send + Sync + 'static,
         E: Send + Sync + 'static,
     {
-        let cause = || {
-            let timeout = self.options.store_timeout();
-            landed.cause.clone().unwrap_or_else(|| no_answer(timeout))
-        };
+        let cause = |kind| self.cause(landed.cause.clone(), kind);
         let found = |revision, source, stale| {
             let judged = candidate.filter(|candidate| candidate.revision == revision);
             match (judged, &landed.arrived) {
@@ -199,24 +196,35 @@ impl<P> Call<'_, P> {
             Outcome::Panicked => Err(Error::Panicked),
             Outcome::TimedOut => Err(Error::TimedOut),
             Outcome::Fenced => Err(Error::Fenced),
-            Outcome::Unavailable => Err(Error::Unavailable(cause())),
-            Outcome::Refused => Err(Error::Refused(cause())),
+            Outcome::Unavailable => Err(Error::Unavailable(cause(Unpublished::Unavailable))),
+            Outcome::Refused => Err(Error::Refused(cause(Unpublished::Refused))),
             Outcome::Malformed => Err(match malformed {
                 Some(error) => self.malformed(error),
-                None => self.store_error(cause()),
+                None => self.store_error(cause(Unpublished::Malformed)),
             }),
             Outcome::Unpublished { cause: why } => Err(Error::Unpublished {
                 value: computed?,
-                cause: match why {
-                    Unpublished::Unavailable
-                    | Unpublished::Refused
-                    | Unpublished::Malformed
-                    | _ => cause(),
-                },
+                cause: cause(why),
             }),
             // INVARIANT: this driver is released with its machine, whose outcomes these are.
             _ => Err(Error::TimedOut),
         })
+    }
+
+    /// What the store said last, if it is of the kind that the machine speaks of: other requests of the
+    /// key may have failed otherwise meanwhile.
+    fn cause(&self, last: Option<StoreError>, kind: Unpublished) -> StoreError {
+        match (kind, last) {
+            (Unpublished::Refused, Some(error @ StoreError::Refused(_)))
+            | (Unpublished::Malformed, Some(error @ StoreError::Malformed { .. }))
+            | (Unpublished::Unavailable, Some(error @ StoreError::Unavailable(_))) => error,
+            (Unpublished::Refused, _) => StoreError::refused("it did not say why"),
+            (Unpublished::Malformed, _) => StoreError::Malformed {
+                key: self.key.into(),
+                reason: "the store did not say why".into(),
+            },
+            (Unpublished::Unavailable | _, _) => no_answer(self.options.store_timeout()),
+        }
     }
 
     pub(crate) fn malformed<V, E>(&self, error: serde_json::Error) -> Error<V, E> {
@@ -240,14 +248,14 @@ pub(crate) fn no_answer(timeout: Duration) -> StoreError {
 }
 
 /// Runs a fill, and stays reachable meanwhile: should the pump's runtime end, this caller's task
-/// starts another pump.
-async fn aboard<T>(seat: &mut Seat, fill: impl Future<Output = T>) -> T {
+/// starts another pump. Mail that comes meanwhile is read when the fill is over.
+async fn aboard<T>(seat: &Seat, fill: impl Future<Output = T>) -> T {
     let mut fill = pin!(fill);
     poll_fn(|cx| {
         if let Poll::Ready(result) = fill.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        drop(seat.poll_mail(cx));
+        seat.stay(cx);
         Poll::Pending
     })
     .await

@@ -54,7 +54,6 @@ enum Answer {
     Publish(
         FlightId<Names>,
         Attempt,
-        Instant,
         Token,
         Result<Publication, StoreError>,
     ),
@@ -143,9 +142,7 @@ impl Pump {
                 let lease = lease_id(&flight.key, token);
                 let key = Arc::clone(&flight.key.key);
                 let publish = bounded(store.publish(lease, key, bytes, retain));
-                self.request(async move {
-                    Answer::Publish(flight, attempt, asked, token, publish.await)
-                });
+                self.request(async move { Answer::Publish(flight, attempt, token, publish.await) });
             }
             Command::Release { attempt, token } => {
                 let release = bounded(store.release(lease_id(&flight.key, token)));
@@ -226,10 +223,8 @@ impl Pump {
                     Renewal::Lost => Event::LeaseLost { attempt },
                 },
             ),
-            Answer::Publish(flight, attempt, asked, token, Ok(publication)) => match publication {
-                Publication::Published(revision) => {
-                    hub.published(flight, attempt, revision, token, asked)
-                }
+            Answer::Publish(flight, attempt, token, Ok(publication)) => match publication {
+                Publication::Published(revision) => hub.published(flight, attempt, revision, token),
                 Publication::Fenced => hub.answered(flight, Event::Fenced { attempt }),
             },
             Answer::Release(flight, attempt, Ok(())) => {
@@ -237,7 +232,7 @@ impl Pump {
             }
             Answer::Claim(flight, attempt, _, Err(error))
             | Answer::Renew(flight, attempt, Err(error))
-            | Answer::Publish(flight, attempt, _, _, Err(error))
+            | Answer::Publish(flight, attempt, _, Err(error))
             | Answer::Release(flight, attempt, Err(error)) => hub.failed(flight, attempt, error),
             Answer::Done => {}
         }

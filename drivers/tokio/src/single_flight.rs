@@ -73,7 +73,7 @@ impl SingleFlight {
     }
 
     #[inline]
-    pub(crate) fn hub(&self) -> &Hub {
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
     }
 

@@ -110,7 +110,7 @@ impl Times {
     /// between by the local clock.
     pub(crate) fn age_at(self, moment: Instant) -> Duration {
         if moment >= self.read {
-            self.age + (moment - self.read)
+            self.age.saturating_add(moment - self.read)
         } else {
             self.age.saturating_sub(self.read - moment)
         }

@@ -242,17 +242,21 @@ impl Hub {
         attempt: Attempt,
         revision: Revision,
         token: Token,
-        asked: tokio::time::Instant,
     ) {
         self.with(|state, _| {
-            if let Some(desk) = state.desks.get_mut(&flight.key)
-                && let Some((value, _)) = &desk.computed
+            // A publish that was repeated is answered twice, and by the second answer the desk may hold
+            // the value of another fill.
+            let lease = state.flights.lease(&flight);
+            if lease.is_some_and(|lease| lease.token == token)
+                && let Some(desk) = state.desks.get_mut(&flight.key)
+                && let Some(computed) = &desk.computed
             {
                 desk.arrived = Some(Arrived {
-                    value: Arc::clone(value),
+                    value: Arc::clone(&computed.value),
                     revision,
                     token: Some(token),
-                    times: Times::new(Duration::ZERO, asked),
+                    // Not since this answer was asked for: an earlier request may have done it.
+                    times: Times::new(Duration::ZERO, computed.done),
                 });
             }
             let event = Event::Published { attempt, revision };
@@ -302,17 +306,30 @@ impl Hub {
             }
             WatchEvent::Lock(LockState::Free) => Event::LockReleased,
             WatchEvent::Lock(LockState::Held { remaining, .. }) => Event::LockHeld { remaining },
-            WatchEvent::Ended(error) => {
-                let refused = matches!(error, StoreError::Refused(_));
-                self.note_cause(&flight.key, error);
-                if refused {
-                    Event::WatchRefused
-                } else {
-                    Event::WatchLost
-                }
-            }
+            WatchEvent::Ended(error) => return self.watch_ended(flight, error),
         };
         self.answered(flight, event);
+    }
+
+    /// The watch can tell no more. The machine takes it for closed, so nobody else would close it.
+    fn watch_ended(self: &Arc<Self>, flight: FlightId<Names>, error: StoreError) {
+        let event = match error {
+            StoreError::Refused(_) => Event::WatchRefused,
+            StoreError::Unavailable(_) | StoreError::Malformed { .. } | _ => Event::WatchLost,
+        };
+        self.with(|state, hub| {
+            if let Some(desk) = state.desks.get_mut(&flight.key) {
+                desk.cause = Some(error);
+            }
+            state.outbox.push(Work::Command {
+                flight: flight.clone(),
+                command: Command::Unwatch,
+                ttl: Duration::ZERO,
+                value: None,
+            });
+            hub.work.notify_one();
+            ((), Some(Notice::Answered { flight, event }))
+        });
     }
 
     /// The change stream tells something: local copies follow.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use oneflight_core::{Attempt, Event, FillResult, FlightId, Notice, Outcome, PassengerId, Verdict};
 use oneflight_store::StoreError;
 
+use super::state::Computed;
 use super::{Calls, Hub, Names};
 use crate::lease::Lease;
 use crate::value::{Arrived, Value};
@@ -61,6 +62,10 @@ pub(super) struct Mailbox {
 
 #[derive(Default)]
 pub(super) struct Slot {
+    /// A value to judge. It does not take the place of a fill, nor a fill its: the machine counts on an
+    /// answer to both.
+    judge: Option<Arrived>,
+    /// A fill to run, or how the call ended.
     mail: Option<Mail>,
     pub(super) waker: Option<Waker>,
 }
@@ -71,10 +76,17 @@ impl Mailbox {
     }
 }
 
-/// A mailbox holds one letter: what comes later counts more.
+/// A mailbox holds one letter of a kind: what comes later counts more.
 pub(super) fn post(mailbox: &Mailbox, mail: Mail, calls: &mut Calls) {
     let mut slot = mailbox.slot();
-    slot.mail = Some(mail);
+    match mail {
+        Mail::Judge(arrived) => slot.judge = Some(arrived),
+        Mail::Fill { .. } => slot.mail = Some(mail),
+        Mail::Land(_) => {
+            slot.judge = None;
+            slot.mail = Some(mail);
+        }
+    }
     calls.wakers.extend(slot.waker.take());
 }
 
@@ -92,10 +104,23 @@ impl Seat {
     /// The next letter of the machine. Cancel-safe.
     pub(crate) fn poll_mail(&mut self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut slot = self.mailbox.slot();
+        if let Some(arrived) = slot.judge.take() {
+            return Poll::Ready(Mail::Judge(arrived));
+        }
         if let Some(mail) = slot.mail.take() {
             self.landed = matches!(mail, Mail::Land(_));
             return Poll::Ready(mail);
         }
+        self.listen(slot, cx);
+        Poll::Pending
+    }
+
+    /// Stays reachable, and leaves the mail where it is.
+    pub(crate) fn stay(&self, cx: &mut Context<'_>) {
+        self.listen(self.mailbox.slot(), cx);
+    }
+
+    fn listen(&self, mut slot: MutexGuard<'_, Slot>, cx: &mut Context<'_>) {
         match &mut slot.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             None => slot.waker = Some(cx.waker().clone()),
@@ -106,7 +131,6 @@ impl Seat {
         if !self.hub.pump_runs.load(Ordering::SeqCst) {
             self.hub.with(|_, _| ((), None));
         }
-        Poll::Pending
     }
 
     pub(crate) fn judged(&self, verdict: Verdict) {
@@ -123,7 +147,11 @@ impl Seat {
             let result = match filled {
                 Filled::Value { value, retain } => {
                     if let Some(desk) = desk {
-                        desk.computed = Some((value, retain));
+                        desk.computed = Some(Computed {
+                            value,
+                            retain,
+                            done: tokio::time::Instant::now(),
+                        });
                     }
                     FillResult::Value
                 }

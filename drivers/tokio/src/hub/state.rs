@@ -37,7 +37,7 @@ pub(super) struct Desk {
     pub(super) seats: usize,
     pub(super) flights: BTreeSet<u64>,
     pub(super) arrived: Option<Arrived>,
-    pub(super) computed: Option<(Arc<Value>, Option<Duration>)>,
+    pub(super) computed: Option<Computed>,
     /// The last revision of which a copy was kept.
     pub(super) copied: Revision,
     pub(super) failure: Option<Failure>,
@@ -45,6 +45,14 @@ pub(super) struct Desk {
     pub(super) lease: Option<Arc<LeaseState>>,
     /// The last revision that the change stream told of.
     pub(super) moved: Revision,
+}
+
+/// What a fill has computed.
+pub(super) struct Computed {
+    pub(super) value: Arc<Value>,
+    pub(super) retain: Option<Duration>,
+    /// When: before its publish was first asked for.
+    pub(super) done: tokio::time::Instant,
 }
 
 /// What is to be done once the mutex is free.
@@ -119,7 +127,7 @@ impl State {
             Command::Publish { .. } | Command::Put { .. } => {
                 value = desk
                     .and_then(|desk| desk.computed.as_ref())
-                    .map(|(value, retain)| (value.bytes(), *retain));
+                    .map(|computed| (computed.value.bytes(), computed.retain));
             }
             Command::Watch
             | Command::Unwatch
@@ -178,7 +186,10 @@ impl State {
         let landed = Landed {
             outcome,
             arrived: arrived.cloned(),
-            computed: desk.computed.as_ref().map(|(value, _)| Arc::clone(value)),
+            computed: desk
+                .computed
+                .as_ref()
+                .map(|computed| Arc::clone(&computed.value)),
             failure: desk.failure.clone(),
             cause: desk.cause.clone(),
         };
