@@ -242,8 +242,8 @@ impl Flight {
                 }
             }
             Event::Tick => {
-                // The lock may be free, so the claim comes before the time-out.
-                if self.now >= until {
+                // The lock may be free, so a claim that is due comes before the time-out.
+                if self.now >= until && until < self.patience {
                     self.claim(out);
                 } else if self.now >= self.patience {
                     self.time_out(out);

@@ -636,11 +636,14 @@ impl Ride {
 impl Current {
     fn due(&self) -> Instant {
         if self.newer.is_some() {
-            // The store has answered: only the pilot's patience counts until it has judged.
-            self.flight.patience()
-        } else {
-            super::due(&self.flight)
+            // The store has answered: only the pilot's patience counts until it has judged. One that
+            // does not wait has none; it is given the time that the store would be.
+            let patience = self.flight.patience();
+            if patience < Instant::NEVER {
+                return patience;
+            }
         }
+        super::due(&self.flight)
     }
 }
 

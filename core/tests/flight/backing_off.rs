@@ -112,3 +112,21 @@ fn pauses_differ_with_the_seed_and_double_with_failures() {
     assert!((100..=250).contains(&longest(60)));
     assert_ne!(pause(1, 6), pause(2, 6));
 }
+
+#[test]
+fn a_pause_and_a_patience_that_end_together_end_the_call() {
+    let mut it = Scenario::backing_off();
+    let until = it.flight.deadline().unwrap().at;
+    let patience = Policy {
+        wait_timeout: until.since(at(0)),
+        ..Policy::DEFAULT
+    };
+    let _ = it.tell(handed_over(patience, 0, Verdict::UNKNOWN));
+    assert_eq!(it.flight.deadline().unwrap().at, until);
+    // A claim would be due at the very moment that its time-out is.
+    let commands = it.flight.handle(until, Event::Tick);
+    assert_eq!(
+        commands,
+        [Command::Unwatch, Command::Land(Outcome::TimedOut)]
+    );
+}

@@ -321,7 +321,7 @@ pub(crate) fn events() -> impl Strategy<Value = Event> {
 /// What a driver might tell next, chosen by a number.
 fn plausible(it: &mut Watched, choice: u8, dice: u64, other: Policy) -> (u64, Event) {
     let soon = it.now + dice % 3_000_000;
-    let late = dice % 4 == 0;
+    let late = dice.is_multiple_of(4);
     let pick = |last: Attempt| attempt(last.get().saturating_sub(u32::from(late)));
     let revision = dice % 9;
     let judgement = [
@@ -338,9 +338,9 @@ fn plausible(it: &mut Watched, choice: u8, dice: u64, other: Policy) -> (u64, Ev
     };
     let current = match it.flight.phase() {
         Phase::Claiming | Phase::Departing => it.claim,
-        Phase::Filling if dice % 3 == 0 => it.renewal,
+        Phase::Filling if dice.is_multiple_of(3) => it.renewal,
         Phase::Filling | Phase::FillingLocally => it.fill,
-        Phase::Publishing if dice % 3 == 0 => it.renewal,
+        Phase::Publishing if dice.is_multiple_of(3) => it.renewal,
         Phase::Publishing => it.publish,
         _ => it.release,
     };

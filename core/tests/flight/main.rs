@@ -1,5 +1,10 @@
 //! The machine of one call: [`Flight`](oneflight_core::Flight).
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::let_underscore_must_use,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests look at what matters to them, and panic when they fail"
+)]
 
 mod scenario;
 

@@ -80,6 +80,6 @@ fn the_form_is_plain() {
         r#"{"Released":{"attempt":3}}"#
     );
     let policy: Policy =
-        serde_json::from_str(&&serde_json::to_string(&Policy::DEFAULT).unwrap()).unwrap();
+        serde_json::from_str(&serde_json::to_string(&Policy::DEFAULT).unwrap()).unwrap();
     assert_eq!(policy, Policy::DEFAULT);
 }

@@ -1,5 +1,11 @@
 //! Many keys, many passengers: [`Flights`](oneflight_core::Flights).
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::let_underscore_must_use,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests look at what matters to them, and panic when they fail"
+)]
 
+mod model;
 mod passengers;
 mod scenario;

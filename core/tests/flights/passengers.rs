@@ -555,3 +555,15 @@ fn the_next_pilot_claims_with_what_it_has_judged_itself() {
     // Revision 5 might satisfy the second; the store is to show it, not to grant a fill.
     assert_eq!(process.pass_until(100), [claim(1, 2, 0)]);
 }
+
+#[test]
+fn a_pilot_who_does_not_wait_and_never_judges_lands() {
+    let mut process = Process::new();
+    let _ = process.board(1, patient(0));
+    let _ = process.newer(8);
+    assert_eq!(
+        process.pass_until(5_000),
+        [land(1, Outcome::TimedOut), retired(1)]
+    );
+    process.assert_quiescent();
+}

@@ -1,1 +1,17 @@
-//! stub
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+/// The pure state machine, for embedding it in a runtime of your own.
+pub use oneflight_core as core;
+/// The store contract, the in-process store, and the conformance suite.
+pub use oneflight_store as store;
+
+pub use oneflight_store::{Holder, MemoryStore, Revision, Store, StoreError, Token};
+
+#[cfg(feature = "sqlite")]
+pub use oneflight_sqlite::{OpenError, SqliteStore};
+#[cfg(feature = "tokio")]
+pub use oneflight_tokio::{
+    Always, Builder, Call, Error, Freshness, Handle, Landing, Lease, Loss, OnAbort, OnFenced,
+    OnUnavailable, SingleFlight, Source, When,
+};

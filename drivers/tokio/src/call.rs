@@ -20,7 +20,7 @@ use crate::copies::Copy;
 use crate::freshness::{Always, Freshness, When};
 use crate::handle::Handle;
 use crate::hub::{Failure, Filled, Landed, Mail, Names};
-use crate::value::{Arrived, Value};
+use crate::value::{Arrived, Times, Value};
 use crate::{Error, Landing, Lease, SingleFlight, Source};
 
 /// What a caller may choose.
@@ -30,8 +30,8 @@ pub(crate) struct Options {
     wait_timeout: Option<Duration>,
     store_timeout: Option<Duration>,
     fill_timeout: Option<Duration>,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) local_max_age: Option<Duration>,
+    max_age: Option<Duration>,
+    local_max_age: Option<Duration>,
     retain: Option<Duration>,
     lock: Option<Arc<str>>,
     on_unavailable: OnUnavailable,
@@ -61,6 +61,38 @@ impl Options {
     pub(crate) fn store_timeout(&self) -> Duration {
         self.store_timeout.unwrap_or(Policy::DEFAULT.store_timeout)
     }
+
+    /// Whether a copy may be served, as far as its age goes.
+    #[inline]
+    pub(crate) fn timing(&self, times: Times) -> Timing {
+        // Reading the clock is most of what a hit costs: only who cares for the age pays for it.
+        if self.max_age.is_none() && self.local_max_age.is_none() {
+            return Timing::Good;
+        }
+        self.timing_now(times)
+    }
+
+    fn timing_now(&self, times: Times) -> Timing {
+        let (max_age, local) = (self.max_age, self.local_max_age);
+        let now = Instant::now();
+        if local.is_some_and(|limit| times.unread_for(now) > limit) {
+            Timing::TooLongUnread
+        } else if max_age.is_some_and(|limit| times.age_at(now) > limit) {
+            Timing::TooOld
+        } else {
+            Timing::Good
+        }
+    }
+}
+
+/// See [`Options::timing`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timing {
+    Good,
+    /// Older than the caller accepts.
+    TooOld,
+    /// The caller wants the store to be asked again.
+    TooLongUnread,
 }
 
 /// A call that is being prepared: made by [`SingleFlight::key`], ended by [`Call::run`].
@@ -198,7 +230,7 @@ impl<'a, P> Call<'a, P> {
         P: Freshness<V>,
     {
         match self.look_local() {
-            Look::Fresh(landing) => Ok(landing),
+            Look::Fresh(found) => Ok(found.cached()),
             // Boxed, so that a hit does not carry the whole flight around.
             Look::Stale(known) => Box::pin(self.fly(known, fill)).await,
         }
@@ -223,8 +255,8 @@ impl<'a, P> Call<'a, P> {
         V: DeserializeOwned + Send + Sync + 'static,
         P: Freshness<V>,
     {
-        if let Look::Fresh(landing) = self.look_local() {
-            return Ok(Some(landing));
+        if let Look::Fresh(found) = self.look_local() {
+            return Ok(Some(found.cached()));
         }
         let hub = self.flights.hub();
         let read = hub.store.read(self.key.into());
@@ -239,10 +271,10 @@ impl<'a, P> Call<'a, P> {
         match arrived.value.decode() {
             Ok(value) => {
                 let candidate = Candidate::new(value, &arrived);
-                let age = arrived.age;
+                let age = arrived.times.age_when_read();
                 Ok(self
                     .accepts(&candidate.value, age)
-                    .then(|| candidate.land(Source::Cached, false)))
+                    .then(|| candidate.cached()))
             }
             Err(_) if self.options.malformed_is_absent => Ok(None),
             Err(error) => Err(self.malformed(error)),
@@ -276,24 +308,25 @@ impl<'a, P> Call<'a, P> {
     }
 
     /// The look at this process's copies: no lock across an await, no store.
+    #[inline]
     pub(crate) fn look_local<V>(&self) -> Look<V>
     where
         V: Send + Sync + 'static,
         P: Freshness<V>,
     {
-        self.flights
-            .hub()
-            .copies
-            .get(self.key)
-            .map_or(Look::Stale(None), |copy| self.look_at(&copy))
+        match self.flights.hub().copies.get(self.key) {
+            Some(copy) => self.look_at(copy),
+            None => Look::Stale(None),
+        }
     }
 
-    pub(crate) fn look_at<V>(&self, copy: &Copy) -> Look<V>
+    #[inline]
+    pub(crate) fn look_at<V>(&self, copy: Copy) -> Look<V>
     where
         V: Send + Sync + 'static,
         P: Freshness<V>,
     {
-        let Some(value) = copy.typed::<V>() else {
+        let Ok(value) = copy.value.downcast::<V>() else {
             return Look::Stale(None); // Kept as another type: the store's bytes tell.
         };
         let candidate = Candidate {
@@ -301,19 +334,13 @@ impl<'a, P> Call<'a, P> {
             revision: copy.revision,
             token: copy.token,
         };
-        let (max_age, local) = (self.options.max_age, self.options.local_max_age);
-        // Reading the clock is most of what a hit costs: only who cares for the age pays for it.
-        if max_age.is_some() || local.is_some() {
-            let now = Instant::now();
-            if local.is_some_and(|limit| copy.unread_for(now) > limit) {
-                return Look::Stale(None);
-            }
-            if max_age.is_some_and(|limit| copy.age_at(now) > limit) {
-                return Look::Stale(Some(candidate));
-            }
+        match self.options.timing(copy.times) {
+            Timing::Good => {}
+            Timing::TooLongUnread => return Look::Stale(None),
+            Timing::TooOld => return Look::Stale(Some(candidate)),
         }
         if self.fresh.is_fresh(&candidate.value) {
-            Look::Fresh(candidate.land(Source::Cached, false))
+            Look::Fresh(candidate)
         } else {
             Look::Stale(Some(candidate))
         }
@@ -415,7 +442,7 @@ impl<'a, P> Call<'a, P> {
         match arrived.value.decode() {
             Ok(value) => {
                 // What counts is the age when the call began: a value published since is fresh.
-                let age = arrived.age_at(started);
+                let age = arrived.times.age_at(started);
                 let judgement = if self.accepts(&value, age) {
                     Judgement::Fresh
                 } else {
@@ -541,15 +568,26 @@ impl<'a, P> Call<'a, P> {
 
 /// What the local look gave.
 pub(crate) enum Look<V> {
-    Fresh(Landing<V>),
+    Fresh(Candidate<V>),
     Stale(Option<Candidate<V>>),
 }
 
 /// A decoded value that a caller may land with.
 pub(crate) struct Candidate<V> {
-    value: Arc<V>,
+    pub(crate) value: Arc<V>,
     revision: Revision,
     token: Option<Token>,
+}
+
+impl<V> Clone for Candidate<V> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            value: Arc::clone(&self.value),
+            revision: self.revision,
+            token: self.token,
+        }
+    }
 }
 
 impl<V> Candidate<V> {
@@ -569,6 +607,13 @@ impl<V> Candidate<V> {
         }
     }
 
+    /// A landing without a flight.
+    #[inline]
+    pub(crate) fn cached(self) -> Landing<V> {
+        self.land(Source::Cached, false)
+    }
+
+    #[inline]
     fn land(self, source: Source, stale: bool) -> Landing<V> {
         Landing {
             value: self.value,
@@ -600,6 +645,7 @@ async fn aboard<T>(seat: &mut crate::hub::Seat, fill: impl Future<Output = T>) -
 }
 
 impl<'a> Call<'a> {
+    #[inline]
     pub(crate) fn new(flights: &'a SingleFlight, key: &'a str) -> Self {
         Self {
             flights,

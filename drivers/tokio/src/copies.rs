@@ -3,14 +3,12 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use oneflight_store::{Revision, Token};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
-use tokio::time::Instant;
 
-use crate::value::age_at;
+use crate::value::Times;
 
 /// A decoded value and which one it is.
 #[derive(Clone)]
@@ -18,43 +16,7 @@ pub(crate) struct Copy {
     pub(crate) value: Arc<dyn Any + Send + Sync>,
     pub(crate) revision: Revision,
     pub(crate) token: Option<Token>,
-    /// The age by the store's clock when it was read…
-    age: Duration,
-    /// …which was then, by the local clock.
-    read: Instant,
-}
-
-impl Copy {
-    pub(crate) fn new(
-        value: Arc<dyn Any + Send + Sync>,
-        revision: Revision,
-        token: Option<Token>,
-        age: Duration,
-        read: Instant,
-    ) -> Self {
-        Self {
-            value,
-            revision,
-            token,
-            age,
-            read,
-        }
-    }
-
-    /// How old the value is at a moment: the store's age when it was read, plus the time since by the
-    /// local clock.
-    pub(crate) fn age_at(&self, moment: Instant) -> Duration {
-        age_at(self.age, self.read, moment)
-    }
-
-    /// How long ago it was read.
-    pub(crate) fn unread_for(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.read)
-    }
-
-    pub(crate) fn typed<V: Send + Sync + 'static>(&self) -> Option<Arc<V>> {
-        Arc::clone(&self.value).downcast().ok()
-    }
+    pub(crate) times: Times,
 }
 
 /// A bounded cache of copies, and an epoch that moves whenever one is replaced, removed or evicted:
@@ -85,10 +47,12 @@ impl Copies {
     }
 
     /// Moves with every copy that is gone. Read it before the copy, never after.
+    #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<Copy> {
         self.cache.as_ref()?.get(key)
     }

@@ -7,8 +7,9 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{Call, Look, Options};
+use crate::call::{Call, Candidate, Look, Options, Timing};
 use crate::freshness::{Always, Freshness};
+use crate::value::Times;
 use crate::{Error, Landing, Lease, SingleFlight};
 
 /// A key with its options, and with its own way to the value: a fresh hit is one atomic load and one
@@ -23,9 +24,10 @@ pub struct Handle<V, P = Always> {
     held: ArcSwapOption<Held<V>>,
 }
 
-/// A landing that is good for as long as no copy of the process has changed.
+/// A value that is fresh for as long as no copy of the process has changed.
 struct Held<V> {
-    landing: Landing<V>,
+    found: Candidate<V>,
+    times: Times,
     epoch: u64,
 }
 
@@ -53,35 +55,55 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
         Fut: Future<Output = Result<V, E>>,
         P: Freshness<V> + Clone,
     {
-        match self.hit() {
-            Some(landing) => Ok(landing),
-            None => Box::pin(self.call().run(fill)).await,
+        match self.find() {
+            Some(found) => Ok(found.cached()),
+            // Boxed with its call, so that a hit does not carry them around.
+            None => Box::pin(async { self.call().run(fill).await }).await,
         }
     }
 
     /// The value, if this process has a fresh copy: never waits, never asks the store.
+    #[inline]
     pub fn hit(&self) -> Option<Landing<V>>
     where
         P: Freshness<V> + Clone,
     {
-        let copies = &self.flights.hub().copies;
-        let epoch = copies.epoch();
-        // A value whose age matters has to be looked at each time.
-        let ageless = self.options.max_age.is_none() && self.options.local_max_age.is_none();
-        if ageless
-            && let Some(held) = &*self.held.load()
+        self.find().map(Candidate::cached)
+    }
+
+    #[inline]
+    fn find(&self) -> Option<Candidate<V>>
+    where
+        P: Freshness<V> + Clone,
+    {
+        let epoch = self.flights.hub().copies.epoch();
+        if let Some(held) = &*self.held.load()
             && held.epoch == epoch
-            && self.fresh.is_fresh(&held.landing.value)
+            && self.options.timing(held.times) == Timing::Good
+            && self.fresh.is_fresh(&held.found.value)
         {
-            return Some(held.landing.clone());
+            return Some(held.found.clone());
         }
-        match self.call().look_local() {
-            Look::Fresh(landing) => {
-                if ageless {
-                    let landing = landing.clone();
-                    self.held.store(Some(Arc::new(Held { landing, epoch })));
-                }
-                Some(landing)
+        self.look(epoch)
+    }
+
+    /// Looks at the copies, and holds on to what is fresh until the epoch moves.
+    #[cold]
+    fn look(&self, epoch: u64) -> Option<Candidate<V>>
+    where
+        P: Freshness<V> + Clone,
+    {
+        let copy = self.flights.hub().copies.get(&self.key)?;
+        let times = copy.times;
+        match self.call().look_at(copy) {
+            Look::Fresh(found) => {
+                let held = Held {
+                    found: found.clone(),
+                    times,
+                    epoch,
+                };
+                self.held.store(Some(Arc::new(held)));
+                Some(found)
             }
             Look::Stale(_) => None,
         }

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -18,13 +19,14 @@ use oneflight_core::{
 use oneflight_store::{
     Change, Holder, KeyState, LockState, Revision, Store, StoreError, Token, WatchEvent,
 };
+use quick_cache::DefaultHashBuilder;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::lease::{Lease, LeaseState};
 use crate::pump;
-use crate::value::{Arrived, Value};
+use crate::value::{Arrived, Times, Value};
 
 /// What callers of one process fly for: a key, and the lock that guards it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,6 +107,8 @@ pub(crate) struct Hub {
     /// Tells this process from all others, past and present.
     pub(crate) nonce: u64,
     state: Mutex<State>,
+    /// Changes only under the mutex; a caller who waits reads it without.
+    pump_runs: AtomicBool,
     /// Wakes the pump.
     pub(crate) work: Notify,
     /// Wakes whoever waits for the last clean-up.
@@ -115,13 +119,13 @@ pub(crate) struct Hub {
 
 struct State {
     flights: Flights<Names>,
-    seats: HashMap<PassengerId, Seating>,
+    /// Of the callers who have not landed. The numbers are ours: no need to hash against an attack.
+    seats: HashMap<PassengerId, Arc<Mailbox>, DefaultHashBuilder>,
     desks: BTreeMap<Names, Desk>,
     outbox: Vec<Work>,
     passengers: u64,
     /// When the pump will wake by itself.
     armed: Instant,
-    pump_runs: bool,
     /// The pump has requests at the store.
     busy: bool,
     closing: bool,
@@ -129,10 +133,23 @@ struct State {
     gap: bool,
 }
 
+/// What the machine has for one caller. Its mutex may be taken under the hub's, never the other way
+/// round: a caller fetches its mail without disturbing the others.
 #[derive(Default)]
-struct Seating {
+struct Mailbox {
+    slot: Mutex<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
     mail: Option<Mail>,
     waker: Option<Waker>,
+}
+
+impl Mailbox {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What is on hand for one key while somebody flies for it.
@@ -142,6 +159,8 @@ struct Desk {
     flights: BTreeSet<u64>,
     arrived: Option<Arrived>,
     computed: Option<(Arc<Value>, Option<Duration>)>,
+    /// The last revision of which a copy was kept.
+    copied: Revision,
     failure: Option<Failure>,
     cause: Option<StoreError>,
     lease: Option<Arc<LeaseState>>,
@@ -166,16 +185,16 @@ impl Hub {
             nonce,
             state: Mutex::new(State {
                 flights: Flights::new(),
-                seats: HashMap::new(),
+                seats: HashMap::default(),
                 desks: BTreeMap::new(),
                 outbox: Vec::new(),
                 passengers: 0,
                 armed: Instant::NEVER,
-                pump_runs: false,
                 busy: false,
                 closing: false,
                 gap: false,
             }),
+            pump_runs: AtomicBool::new(false),
             work: Notify::new(),
             idle: Notify::new(),
             closed: Notify::new(),
@@ -194,11 +213,12 @@ impl Hub {
         mut policy: Policy,
         known: Verdict,
     ) -> Seat {
+        let mailbox = Arc::new(Mailbox::default());
         let id = self.with(|state, hub| {
             state.passengers += 1;
             let id = PassengerId(state.passengers);
             policy.seed = hub.nonce ^ state.passengers.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            state.seats.insert(id, Seating::default());
+            state.seats.insert(id, Arc::clone(&mailbox));
             state.desks.entry(names.clone()).or_default().seats += 1;
             let notice = Notice::Boarded {
                 key: names.clone(),
@@ -209,7 +229,13 @@ impl Hub {
             (id, Some(notice))
         });
         let hub = Arc::clone(self);
-        Seat { hub, names, id }
+        Seat {
+            hub,
+            names,
+            id,
+            mailbox,
+            landed: false,
+        }
     }
 
     /// Does something under the mutex, tells the machine, and carries out what it orders.
@@ -228,12 +254,16 @@ impl Hub {
         }
         let due = state.flights.deadline().unwrap_or(Instant::NEVER);
         calls.pump |= due < state.armed;
-        let revive = !state.pump_runs && (calls.pump || !state.seats.is_empty());
-        state.pump_runs |= revive;
+        let revive =
+            !self.pump_runs.load(Ordering::Relaxed) && (calls.pump || !state.seats.is_empty());
+        if revive {
+            self.pump_runs.store(true, Ordering::SeqCst);
+        }
         drop(state);
         // Not under the lock: a runtime that is ending drops the pump on the spot.
         if revive && !pump::spawn(self) {
-            self.state().pump_runs = false;
+            let _state = self.state();
+            self.pump_runs.store(false, Ordering::SeqCst);
         }
         for waker in calls.wakers {
             waker.wake();
@@ -313,8 +343,7 @@ impl Hub {
                     value: Arc::clone(value),
                     revision,
                     token: Some(token),
-                    age: Duration::ZERO,
-                    read: tokio::time::Instant::now(),
+                    times: Times::new(Duration::ZERO),
                 });
             }
             let event = Event::Published { attempt, revision };
@@ -421,11 +450,12 @@ impl Hub {
     pub(crate) fn pump_ended(&self) {
         let wakers: Vec<Waker> = {
             let mut state = self.state();
-            state.pump_runs = false;
+            // Before the wakers are taken: see `Seat::poll_mail`.
+            self.pump_runs.store(false, Ordering::SeqCst);
             state.armed = Instant::NEVER;
             state.busy = false;
-            let seats = state.seats.values_mut();
-            seats.filter_map(|seat| seat.waker.take()).collect()
+            let seats = state.seats.values();
+            seats.filter_map(|seat| seat.slot().waker.take()).collect()
         };
         for waker in wakers {
             waker.wake();
@@ -441,7 +471,8 @@ impl Hub {
 
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
-        !state.pump_runs || state.flights.is_idle() && state.outbox.is_empty() && !state.busy
+        !self.pump_runs.load(Ordering::Relaxed)
+            || state.flights.is_idle() && state.outbox.is_empty() && !state.busy
     }
 }
 
@@ -537,7 +568,7 @@ impl State {
         hub: &Hub,
         calls: &mut Calls,
     ) {
-        let Some(desk) = self.desks.get(names) else {
+        let Some(desk) = self.desks.get_mut(names) else {
             return;
         };
         let revision = match outcome {
@@ -559,9 +590,11 @@ impl State {
             .filter(|arrived| Some(arrived.revision) == revision);
         if let Some(arrived) = arrived
             && arrived.revision >= desk.moved
+            && arrived.revision > desk.copied
             && !matches!(outcome, Outcome::Cached { stale: true, .. })
             && let Some(copy) = arrived.copy()
         {
+            desk.copied = arrived.revision;
             hub.copies.insert(&names.key, copy);
         }
         let landed = Landed {
@@ -571,14 +604,16 @@ impl State {
             failure: desk.failure.clone(),
             cause: desk.cause.clone(),
         };
-        self.mail(passenger, Mail::Land(landed), calls);
+        if let Some(mailbox) = self.seats.remove(&passenger) {
+            desk.seats -= 1;
+            post(&mailbox, Mail::Land(landed), calls);
+        }
+        self.clear(names);
     }
 
-    /// A caller's mailbox holds one letter: what comes later counts more.
-    fn mail(&mut self, passenger: PassengerId, mail: Mail, calls: &mut Calls) {
-        if let Some(seat) = self.seats.get_mut(&passenger) {
-            seat.mail = Some(mail);
-            calls.wakers.extend(seat.waker.take());
+    fn mail(&self, passenger: PassengerId, mail: Mail, calls: &mut Calls) {
+        if let Some(mailbox) = self.seats.get(&passenger) {
+            post(mailbox, mail, calls);
         }
     }
 
@@ -593,29 +628,42 @@ impl State {
     }
 }
 
+/// A mailbox holds one letter: what comes later counts more.
+fn post(mailbox: &Mailbox, mail: Mail, calls: &mut Calls) {
+    let mut slot = mailbox.slot();
+    slot.mail = Some(mail);
+    calls.wakers.extend(slot.waker.take());
+}
+
 /// A caller's place aboard. Dropping it leaves the flight.
 pub(crate) struct Seat {
     hub: Arc<Hub>,
     names: Names,
     id: PassengerId,
+    mailbox: Arc<Mailbox>,
+    /// The last letter has been read: there is nothing left to leave.
+    landed: bool,
 }
 
 impl Seat {
     /// The next letter of the machine. Cancel-safe.
     pub(crate) fn poll_mail(&mut self, cx: &mut Context<'_>) -> Poll<Mail> {
-        self.hub.with(|state, _| {
-            let Some(seat) = state.seats.get_mut(&self.id) else {
-                return (Poll::Pending, None);
-            };
-            if let Some(mail) = seat.mail.take() {
-                return (Poll::Ready(mail), None);
-            }
-            match &mut seat.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => seat.waker = Some(cx.waker().clone()),
-            }
-            (Poll::Pending, None)
-        })
+        let mut slot = self.mailbox.slot();
+        if let Some(mail) = slot.mail.take() {
+            self.landed = matches!(mail, Mail::Land(_));
+            return Poll::Ready(mail);
+        }
+        match &mut slot.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => slot.waker = Some(cx.waker().clone()),
+        }
+        drop(slot);
+        // Read after the waker is left: a pump that ends takes the wakers after it has said so, so it
+        // is noticed here or wakes this task.
+        if !self.hub.pump_runs.load(Ordering::SeqCst) {
+            self.hub.with(|_, _| ((), None));
+        }
+        Poll::Pending
     }
 
     pub(crate) fn judged(&self, verdict: Verdict) {
@@ -652,12 +700,16 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
         self.hub.with(|state, _| {
-            state.seats.remove(&self.id);
-            if let Some(desk) = state.desks.get_mut(&self.names) {
+            if state.seats.remove(&self.id).is_some()
+                && let Some(desk) = state.desks.get_mut(&self.names)
+            {
                 desk.seats -= 1;
             }
-            // Of no consequence for a caller that has landed.
+            // Of no consequence for a caller that has landed, its last letter unread.
             let notice = Notice::Left {
                 key: self.names.clone(),
                 passenger: self.id,

@@ -49,6 +49,7 @@ impl SingleFlight {
     }
 
     /// Begins a call for a key.
+    #[inline]
     pub fn key<'a>(&'a self, key: &'a str) -> Call<'a> {
         Call::new(self, key)
     }
@@ -71,6 +72,7 @@ impl SingleFlight {
         drop(tokio::time::timeout(CLOSING_PATIENCE, idle).await);
     }
 
+    #[inline]
     pub(crate) fn hub(&self) -> &Hub {
         &self.inner.hub
     }

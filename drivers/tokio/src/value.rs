@@ -64,8 +64,7 @@ pub(crate) struct Arrived {
     pub(crate) value: Arc<Value>,
     pub(crate) revision: Revision,
     pub(crate) token: Option<Token>,
-    pub(crate) age: Duration,
-    pub(crate) read: Instant,
+    pub(crate) times: Times,
 }
 
 impl Arrived {
@@ -74,34 +73,55 @@ impl Arrived {
             value: Arc::new(Value::new(entry.value)),
             revision: entry.revision,
             token: entry.token,
-            age: entry.age,
-            read: Instant::now(),
+            times: Times::new(entry.age),
         }
-    }
-
-    /// How old it was at a moment, by the store's age when it was read.
-    pub(crate) fn age_at(&self, moment: Instant) -> Duration {
-        age_at(self.age, self.read, moment)
     }
 
     /// A copy to keep, once somebody has decoded the value.
     pub(crate) fn copy(&self) -> Option<Copy> {
         let value = Arc::clone(self.value.decoded.get()?);
-        Some(Copy::new(
+        Some(Copy {
             value,
-            self.revision,
-            self.token,
-            self.age,
-            self.read,
-        ))
+            revision: self.revision,
+            token: self.token,
+            times: self.times,
+        })
     }
 }
 
-/// The age at a moment of something that was of this age when it was read.
-pub(crate) fn age_at(age: Duration, read: Instant, moment: Instant) -> Duration {
-    if moment >= read {
-        age + (moment - read)
-    } else {
-        age.saturating_sub(read - moment)
+/// When a value was read, and how old it was then.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    /// The age by the store's clock when it was read…
+    age: Duration,
+    /// …which was then, by the local clock.
+    read: Instant,
+}
+
+impl Times {
+    /// Of a value that was read now.
+    pub(crate) fn new(age: Duration) -> Self {
+        let read = Instant::now();
+        Self { age, read }
+    }
+
+    /// How old the value is, or was, at a moment: the store's age when it was read, and the time
+    /// between by the local clock.
+    pub(crate) fn age_at(self, moment: Instant) -> Duration {
+        if moment >= self.read {
+            self.age + (moment - self.read)
+        } else {
+            self.age.saturating_sub(self.read - moment)
+        }
+    }
+
+    /// How old it was when it was read.
+    pub(crate) fn age_when_read(self) -> Duration {
+        self.age
+    }
+
+    /// How long ago it was read.
+    pub(crate) fn unread_for(self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.read)
     }
 }

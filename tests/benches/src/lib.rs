@@ -1,0 +1,9 @@
+//! What is measured: the same job done by oneflight and by its peers.
+
+mod hit;
+mod machine;
+mod stampede;
+
+pub use hit::{Bed, Value};
+pub use machine::{FLIGHT_STEPS, FLIGHTS_STEPS, flight_life, flights_life};
+pub use stampede::{Herd, TASKS, stampede};
