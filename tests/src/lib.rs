@@ -1,7 +1,6 @@
 //! What crosses the crates of oneflight.
 //!
 //! * [`program`]: the real program, many of it at once, over one file;
-//! * [`fleet`]: many tasks in what might be many processes, over any store;
 //! * `examples/bars.rs`: the bars, measured on the machine it runs on.
 //!
 //! The tests are in `tests/`, and `tests/run` runs all there are in the workspace.
@@ -12,6 +11,5 @@
     reason = "all of this is for tests: what cannot go on is to fail"
 )]
 
-pub mod fleet;
 pub mod program;
 pub mod time;

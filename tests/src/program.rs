@@ -176,13 +176,16 @@ impl Process {
         });
     }
 
-    /// Waits until the program waits for somebody else: it listens, and its threads sleep on what
-    /// others have to say.
+    /// Waits until the program waits for somebody else's command: a thread of its own asks the store,
+    /// and another one hears of changes.
     #[track_caller]
-    pub fn await_waiting(&self, store: &SqliteStore) {
-        self.await_listening();
-        // Waiting begins after one look at the store: whoever asks it now comes later.
-        drop(oneflight_store::blocking::Store::list(store).unwrap());
+    pub fn await_waiting(&self) {
+        until("a program that waits", || {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+            let names = tasks
+                .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+            (names.filter(|name| name.starts_with("oneflight-")).count() >= 2).then_some(())
+        });
     }
 
     /// Waits until the program is stopped.
@@ -280,8 +283,12 @@ impl Ended {
     /// What it said on where its value came from (`-v`).
     #[must_use]
     pub fn source(&self) -> &str {
-        let said = self.stderr.split_once(": ").and_then(|(_, rest)| rest.split_once(": "));
-        said.and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or_default()
+        let said = self
+            .stderr
+            .split_once(": ")
+            .and_then(|(_, rest)| rest.split_once(": "));
+        said.and_then(|(_, rest)| rest.split_whitespace().next())
+            .unwrap_or_default()
     }
 
     /// The object it printed (`--json`).
