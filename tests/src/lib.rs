@@ -1,5 +1,6 @@
 //! What crosses the crates of oneflight.
 //!
+//! * [`fleet`]: many tasks in what might be many processes, over any store;
 //! * [`program`]: the real program, many of it at once, over one file;
 //! * `examples/bars.rs`: the bars, measured on the machine it runs on.
 //!
@@ -11,5 +12,6 @@
     reason = "all of this is for tests: what cannot go on is to fail"
 )]
 
+pub mod fleet;
 pub mod program;
 pub mod time;

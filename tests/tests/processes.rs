@@ -1,6 +1,7 @@
 //! Many processes on one key: what each of them prints, and how often the command runs.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 use oneflight_store::LockState;
 use oneflight_store::blocking::Store as _;
