@@ -18,6 +18,7 @@ use oneflight_store::{
     Watcher,
 };
 use oneflight_tokio::{Error, Landing};
+use tokio::sync::watch;
 
 pub(crate) type Result<T> = std::result::Result<Landing<T>, Error<T, String>>;
 
@@ -56,6 +57,8 @@ struct State {
     down: AtomicBool,
     silent: AtomicBool,
     refusing: AtomicBool,
+    /// Answers are held back.
+    holding: watch::Sender<bool>,
     claims: AtomicUsize,
     renewals: AtomicUsize,
     publishes: AtomicUsize,
@@ -90,6 +93,11 @@ impl Flaky {
     /// The answers of this many publishes are lost.
     pub(crate) fn lose_publish_answers(&self, count: usize) {
         self.state.lost_answers.store(count, Ordering::SeqCst);
+    }
+
+    /// Every call is carried out, but its answer is held back until this is over.
+    pub(crate) fn hold_answers(&self, holding: bool) {
+        self.state.holding.send_replace(holding);
     }
 
     pub(crate) fn claims(&self) -> usize {
@@ -147,7 +155,15 @@ impl Flaky {
         if self.state.refusing.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(StoreError::refused("not for you"))));
         }
-        call(&self.inner)
+        let answer = call(&self.inner);
+        if !*self.state.holding.borrow() {
+            return answer;
+        }
+        let mut holding = self.state.holding.subscribe();
+        Box::pin(async move {
+            holding.wait_for(|holding| !holding).await.unwrap();
+            answer.await
+        })
     }
 }
 
