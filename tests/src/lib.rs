@@ -1,1 +1,17 @@
-//! stub
+//! What crosses the crates of oneflight.
+//!
+//! * [`fleet`]: many tasks in what might be many processes, over any store;
+//! * [`program`]: the real program, many of it at once, over one file;
+//! * `examples/bars.rs`: the bars, measured on the machine it runs on.
+//!
+//! The tests are in `tests/`, and `tests/run` runs all there are in the workspace.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "all of this is for tests: what cannot go on is to fail"
+)]
+
+pub mod fleet;
+pub mod program;
+pub mod time;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_core::{Attempt, Command, Event, FlightId};
@@ -16,6 +17,7 @@ use oneflight_store::{
     StoreError, Subscription, Token, WatchEvent,
 };
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::hub::{Hub, Names, Work};
@@ -95,7 +97,10 @@ impl Pump {
                 Some(answer) = self.requests.next(), if !self.requests.is_empty() => {
                     self.answer(answer);
                 }
-                () = sleep_until(&hub, due) => hub.tick(),
+                () = sleep_until(&hub, due) => {
+                    self.answer_all();
+                    hub.tick();
+                }
                 () = &mut closing => return,
             }
         }
@@ -176,6 +181,18 @@ impl Pump {
 
     fn request(&self, request: impl Future<Output = Answer> + Send + 'static) {
         self.requests.push(Box::pin(request));
+    }
+
+    /// Passes on all answers that have come. After a time without a turn on its thread the pump finds
+    /// them together with its timer: what was answered must not be taken for unanswered.
+    fn answer_all(&mut self) {
+        for _ in 0..self.requests.len() {
+            // The budget of this turn may be spent, and then whatever is asked seems unanswered.
+            match unconstrained(self.requests.next()).now_or_never() {
+                Some(Some(answer)) => self.answer(answer),
+                Some(None) | None => break,
+            }
+        }
     }
 
     fn answer(&self, answer: Answer) {

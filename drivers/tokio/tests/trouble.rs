@@ -343,3 +343,29 @@ async fn a_hung_fill_does_not_hold_the_key_for_ever() {
     assert_eq!(landing.source, Source::Computed);
     task.abort();
 }
+
+#[tokio::test]
+async fn what_was_answered_in_time_is_no_silence_however_late_it_is_heard() {
+    const CALLS: usize = 1_000;
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    let store = Flaky::new();
+    store.hold_answers(true);
+    let flights = SingleFlight::new(store.clone());
+    let calls: Vec<_> = (0..CALLS)
+        .map(|number| {
+            let flights = flights.clone();
+            tokio::spawn(async move {
+                let key = format!("k{number}");
+                let call = flights.key(&key).store_timeout(TIMEOUT);
+                soon(call.run(one)).await
+            })
+        })
+        .collect();
+    until("all claims", || store.claims() == CALLS).await;
+    // All are answered; but nobody has a turn here for as long as the store may take.
+    store.hold_answers(false);
+    std::thread::sleep(TIMEOUT);
+    for call in calls {
+        assert!(call.await.unwrap().unwrap().coordinated);
+    }
+}

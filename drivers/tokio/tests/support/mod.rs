@@ -17,6 +17,7 @@ use oneflight_store::{
     Subscription, Watcher,
 };
 use oneflight_tokio::{Error, Landing};
+use tokio::sync::watch;
 
 pub(crate) type Result<T> = std::result::Result<Landing<T>, Error<T, String>>;
 
@@ -55,6 +56,8 @@ struct State {
     down: AtomicBool,
     silent: AtomicBool,
     refusing: AtomicBool,
+    /// Answers are held back.
+    holding: watch::Sender<bool>,
     claims: AtomicUsize,
     renewals: AtomicUsize,
     publishes: AtomicUsize,
@@ -104,6 +107,11 @@ impl Flaky {
         for listener in self.state.listeners.lock().unwrap().iter() {
             listener.notify(change.clone());
         }
+    }
+
+    /// Every call is carried out, but its answer is held back until this is over.
+    pub(crate) fn hold_answers(&self, holding: bool) {
+        self.state.holding.send_replace(holding);
     }
 
     pub(crate) fn claims(&self) -> usize {
@@ -161,7 +169,15 @@ impl Flaky {
         if self.state.refusing.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(StoreError::refused("not for you"))));
         }
-        call(&self.inner)
+        let answer = call(&self.inner);
+        if !*self.state.holding.borrow() {
+            return answer;
+        }
+        let mut holding = self.state.holding.subscribe();
+        Box::pin(async move {
+            holding.wait_for(|holding| !holding).await.unwrap();
+            answer.await
+        })
     }
 }
 
