@@ -1,4 +1,4 @@
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! A [`Store`](oneflight_store::Store) in one SQLite file, shared by all processes of a machine.
 //!
 //! The store to begin with: no server, no configuration but a path. Whoever opens the same file shares

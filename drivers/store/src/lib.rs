@@ -1,4 +1,4 @@
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! The contract a oneflight store keeps.
 //!
 //! A store holds, for every key, at most one published [`Entry`] and at most one live lease. Each

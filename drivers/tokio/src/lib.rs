@@ -1,4 +1,4 @@
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! The tokio driver of oneflight: compute once across the fleet, share with everyone.
 
 mod call;
