@@ -411,3 +411,24 @@ async fn any_number_of_copies_may_be_asked_for() {
         assert!(flights.key("k").handle::<u64>().hit().is_some(), "{copies}");
     }
 }
+
+#[tokio::test]
+async fn copies_are_looked_at_until_the_store_has_answered() {
+    let store = Flaky::new();
+    let flights = SingleFlight::new(store.clone());
+    let landing: Result<u64> = soon(flights.key("k").run(|_| async { Ok(1) })).await;
+    let first = landing.unwrap();
+    // Another process publishes while the change stream is down; when it is up again, the store does
+    // not answer the first questions.
+    store.set_deaf(true);
+    let seen = first.revision.unwrap();
+    Store::put(&store, "k".into(), "2".into(), None, seen)
+        .await
+        .unwrap();
+    store.set_down(true);
+    store.set_deaf(false);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    store.set_down(false);
+    let handle = flights.key("k").handle::<u64>();
+    until("the old copy is gone", || handle.hit().is_none()).await;
+}

@@ -363,6 +363,11 @@ impl Hub {
         });
     }
 
+    /// The change stream is down.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.state().gap
+    }
+
     /// What the pump is to do now, and when it is to come back at the latest; `None` if it is to end.
     pub(crate) fn take_work(&self, busy: bool) -> Option<(Vec<Work>, Option<Instant>)> {
         let mut state = self.state();
