@@ -26,6 +26,9 @@ use crate::hub::{Hub, Names, Work};
 /// before, but a late grant is still worth to be released.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long to wait before a copy is looked at again, if the store did not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long clean-up may go on after the last handle is gone.
 pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,6 +41,7 @@ pub(crate) fn spawn(hub: &Arc<Hub>) -> bool {
         hub: Arc::clone(hub),
         watches: HashMap::new(),
         requests: FuturesUnordered::new(),
+        looks: FuturesUnordered::new(),
     };
     drop(runtime.spawn(pump.run()));
     true
@@ -47,6 +51,8 @@ struct Pump {
     hub: Arc<Hub>,
     watches: HashMap<u64, (FlightId<Names>, Subscription)>,
     requests: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Looks at copies after a gap in the change stream: nobody waits for them, not even `close`.
+    looks: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
 /// What came of a request.
@@ -97,6 +103,7 @@ impl Pump {
                 Some(answer) = self.requests.next(), if !self.requests.is_empty() => {
                     self.answer(answer);
                 }
+                Some(()) = self.looks.next(), if !self.looks.is_empty() => {}
                 () = sleep_until(&hub, due) => {
                     self.answer_all();
                     hub.tick();
@@ -255,20 +262,26 @@ impl Pump {
         }
     }
 
-    /// After a gap in the change stream: asks for the changes that may have been missed.
+    /// After a gap in the change stream: asks for the changes that may have been missed, until the store
+    /// has answered for each key: nobody would tell of them again.
     fn revalidate(&self, keys: Vec<Arc<str>>) {
         let hub = Arc::clone(&self.hub);
-        self.request(async move {
+        self.looks.push(Box::pin(async move {
             for key in keys {
-                match bounded(hub.store.read(Arc::clone(&key))).await {
-                    Ok(KeyState { revision, .. }) => hub.changed(Change::Moved { key, revision }),
-                    // Unreachable again: the next connection brings the next look.
-                    Err(StoreError::Unavailable(_)) => break,
-                    Err(_) => {}
+                loop {
+                    match bounded(hub.store.read(Arc::clone(&key))).await {
+                        Ok(KeyState { revision, .. }) => {
+                            hub.changed(Change::Moved { key, revision });
+                            break;
+                        }
+                        // The next connection brings the next look.
+                        Err(_) if hub.is_deaf() => return,
+                        Err(StoreError::Unavailable(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+                        Err(_) => break,
+                    }
                 }
             }
-            Answer::Done
-        });
+        }));
     }
 
     fn attempt_id(&self, flight: u64, attempt: Attempt) -> AttemptId {

@@ -59,6 +59,7 @@ impl SingleFlight {
     /// Cancel-safe.
     pub async fn close(&self) {
         let hub = &self.inner.hub;
+        hub.revive();
         let idle = async {
             loop {
                 let idle = hub.idle.notified();

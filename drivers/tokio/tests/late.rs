@@ -361,3 +361,74 @@ async fn what_was_forgotten_here_does_not_come_back_while_the_stream_is_late() {
     let landing: Result<u64> = soon(flights.key("k").run(|_| async { Ok(8) })).await;
     assert_eq!(*landing.unwrap().value, 8);
 }
+
+#[test]
+fn a_lease_that_was_given_up_as_the_runtime_ended_is_released_by_close() {
+    let store = Flaky::new();
+    let flights = SingleFlight::new(store.clone());
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let filling = Arc::new(Notify::new());
+    let mut call = Box::pin({
+        let (flights, filling) = (flights.clone(), Arc::clone(&filling));
+        async move {
+            let call = flights.key("k");
+            let landing: Result<u64> = call
+                .run(|_| {
+                    filling.notify_one();
+                    std::future::pending()
+                })
+                .await;
+            landing
+        }
+    });
+    first.block_on(async {
+        tokio::select! {
+            _ = &mut call => panic!("it never ends"),
+            () = filling.notified() => {}
+        }
+    });
+    drop(first);
+    drop(call);
+    runtime().block_on(flights.close());
+    assert_eq!(store.held(), []);
+}
+
+#[tokio::test]
+async fn any_number_of_copies_may_be_asked_for() {
+    let store = Odd::new();
+    for copies in [1, 2, usize::MAX] {
+        let flights = SingleFlight::builder(store.clone())
+            .local_copies(copies)
+            .build();
+        let landing: Result<u64> = soon(flights.key("k").run(|_| async { Ok(1) })).await;
+        assert_eq!(*landing.unwrap().value, 1);
+        assert!(flights.key("k").handle::<u64>().hit().is_some(), "{copies}");
+    }
+}
+
+#[tokio::test]
+async fn copies_are_looked_at_until_the_store_has_answered() {
+    let store = Flaky::new();
+    let flights = SingleFlight::new(store.clone());
+    let landing: Result<u64> = soon(flights.key("k").run(|_| async { Ok(1) })).await;
+    let first = landing.unwrap();
+    // Another process publishes while the change stream is down; when it is up again, the store does
+    // not answer the first questions.
+    store.set_deaf(true);
+    let seen = first.revision.unwrap();
+    Store::put(&store, "k".into(), "2".into(), None, seen)
+        .await
+        .unwrap();
+    store.set_down(true);
+    store.set_deaf(false);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    store.set_down(false);
+    let handle = flights.key("k").handle::<u64>();
+    until("the old copy is gone", || handle.hit().is_none()).await;
+}

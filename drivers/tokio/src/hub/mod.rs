@@ -162,8 +162,7 @@ impl Hub {
         }
         let due = state.flights.deadline().unwrap_or(Instant::NEVER);
         calls.pump |= due < state.armed;
-        let revive =
-            !self.pump_runs.load(Ordering::Relaxed) && (calls.pump || !state.seats.is_empty());
+        let revive = !self.pump_runs.load(Ordering::Relaxed) && (calls.pump || state.has_work());
         if revive {
             self.pump_runs.store(true, Ordering::SeqCst);
         }
@@ -364,6 +363,11 @@ impl Hub {
         });
     }
 
+    /// The change stream is down.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.state().gap
+    }
+
     /// What the pump is to do now, and when it is to come back at the latest; `None` if it is to end.
     pub(crate) fn take_work(&self, busy: bool) -> Option<(Vec<Work>, Option<Instant>)> {
         let mut state = self.state();
@@ -403,9 +407,14 @@ impl Hub {
         self.work.notify_one();
     }
 
+    /// Sees to it that the pump runs if there is something to do: what was left behind when its runtime
+    /// ended, say.
+    pub(crate) fn revive(self: &Arc<Self>) {
+        self.with(|_, _| ((), None));
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
-        !self.pump_runs.load(Ordering::Relaxed)
-            || state.flights.is_idle() && state.outbox.is_empty() && !state.busy
+        !self.pump_runs.load(Ordering::Relaxed) || !state.has_work() && !state.busy
     }
 }

@@ -129,7 +129,7 @@ impl Seat {
         // Read after the waker is left: a pump that ends takes the wakers after it has said so, so it
         // is noticed here or wakes this task.
         if !self.hub.pump_runs.load(Ordering::SeqCst) {
-            self.hub.with(|_, _| ((), None));
+            self.hub.revive();
         }
     }
 

@@ -200,6 +200,11 @@ impl State {
         self.clear(names);
     }
 
+    /// Somebody is to be served, or something is to be cleaned up.
+    pub(super) fn has_work(&self) -> bool {
+        !self.flights.is_idle() || !self.outbox.is_empty()
+    }
+
     fn mail(&self, passenger: PassengerId, mail: Mail, calls: &mut Calls) {
         if let Some(mailbox) = self.seats.get(&passenger) {
             post(mailbox, mail, calls);
