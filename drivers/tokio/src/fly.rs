@@ -12,6 +12,7 @@ use oneflight_core::{Judgement, Outcome, Unpublished, Verdict};
 use oneflight_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use crate::call::Call;
@@ -63,9 +64,7 @@ impl<P> Call<'_, P> {
                         attempt,
                         lease,
                     } => {
-                        // The pump may have been put into this worker's own slot, from where no other
-                        // worker can take it: it must have run before a fill blocks this thread.
-                        tokio::task::yield_now().await;
+                        let_the_pump_run().await;
                         let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
                         let filled = match aboard(&seat, fill).await {
                             Ok(Ok(value)) => match Value::encode(&value) {
@@ -259,4 +258,12 @@ async fn aboard<T>(seat: &Seat, fill: impl Future<Output = T>) -> T {
         Poll::Pending
     })
     .await
+}
+
+/// On many threads the pump may have been put into this worker's own slot, from where no other worker
+/// can take it: it must have run before a fill blocks this thread.
+async fn let_the_pump_run() {
+    if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        tokio::task::yield_now().await;
+    }
 }

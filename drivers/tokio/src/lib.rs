@@ -14,6 +14,7 @@ mod landing;
 mod lease;
 mod options;
 mod pump;
+mod request;
 mod single_flight;
 mod value;
 

@@ -7,20 +7,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use oneflight_core::{Attempt, Command, Event, FlightId};
-use oneflight_store::{
-    AttemptId, Change, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal,
-    StoreError, Subscription, Token, WatchEvent,
-};
+use oneflight_core::{Command, FlightId};
+use oneflight_store::{Change, KeyState, StoreError, Subscription, WatchEvent};
 use tokio::runtime::Handle;
 use tokio::task::unconstrained;
-use tokio::time::Instant;
 
 use crate::hub::{Hub, Names, Work};
+use crate::request::{Answer, Request};
 
 /// How long a request may go unanswered before it is dropped: the machine has given up on it long
 /// before, but a late grant is still worth to be released.
@@ -55,21 +51,6 @@ struct Pump {
     looks: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
-/// What came of a request.
-enum Answer {
-    Claim(FlightId<Names>, Attempt, Instant, Result<Claim, StoreError>),
-    Renew(FlightId<Names>, Attempt, Result<Renewal, StoreError>),
-    Publish(
-        FlightId<Names>,
-        Attempt,
-        Token,
-        Result<Publication, StoreError>,
-    ),
-    Release(FlightId<Names>, Attempt, Result<(), StoreError>),
-    /// Nobody waits for it.
-    Done,
-}
-
 impl Drop for Pump {
     fn drop(&mut self) {
         // Its runtime may have ended under callers on another: they start a new pump, which finds
@@ -101,7 +82,7 @@ impl Pump {
             tokio::select! {
                 () = hub.work.notified() => {}
                 Some(answer) = self.requests.next(), if !self.requests.is_empty() => {
-                    self.answer(answer);
+                    self.hub.answer(answer);
                 }
                 Some(()) = self.looks.next(), if !self.looks.is_empty() => {}
                 () = sleep_until(&hub, due) => {
@@ -116,58 +97,13 @@ impl Pump {
     /// Carries out one piece of work. Never under the hub's mutex: a store may answer, and a watch
     /// may tell its snapshot, in place.
     fn start(&mut self, work: Work) {
-        let (flight, command, ttl, value) = match work {
-            Work::Command {
-                flight,
-                command,
-                ttl,
-                value,
-            } => (flight, command, ttl, value),
+        let errand = match work {
+            Work::Errand(errand) => errand,
+            Work::Request(request) => return self.await_answer(request),
             Work::Revalidate(keys) => return self.revalidate(keys),
         };
-        let store = Arc::clone(&self.hub.store);
-        let asked = Instant::now();
-        match command {
-            Command::Claim { attempt, seen } => {
-                let request = ClaimRequest {
-                    key: Arc::clone(&flight.key.key),
-                    lock: flight.key.lock(),
-                    ttl,
-                    seen,
-                    holder: self.hub.holder.clone(),
-                    attempt: self.attempt_id(flight.number, attempt),
-                };
-                let claim = bounded(store.claim(request));
-                self.request(async move { Answer::Claim(flight, attempt, asked, claim.await) });
-            }
-            Command::Renew { attempt, token } => {
-                let renew = bounded(store.renew(lease_id(&flight.key, token), ttl));
-                self.request(async move { Answer::Renew(flight, attempt, renew.await) });
-            }
-            Command::Publish { attempt, token } => {
-                let Some((bytes, retain)) = value else {
-                    // INVARIANT: the value of a fill stays on its desk until the flight retires.
-                    return self
-                        .hub
-                        .failed(flight, attempt, StoreError::unavailable("no value"));
-                };
-                let lease = lease_id(&flight.key, token);
-                let key = Arc::clone(&flight.key.key);
-                let publish = bounded(store.publish(lease, key, bytes, retain));
-                self.request(async move { Answer::Publish(flight, attempt, token, publish.await) });
-            }
-            Command::Release { attempt, token } => {
-                let release = bounded(store.release(lease_id(&flight.key, token)));
-                self.request(async move { Answer::Release(flight, attempt, release.await) });
-            }
-            Command::Put { seen } => {
-                let (bytes, retain): (Bytes, _) = value.unwrap_or_default();
-                let put = bounded(store.put(Arc::clone(&flight.key.key), bytes, retain, seen));
-                self.request(async move {
-                    drop(put.await);
-                    Answer::Done
-                });
-            }
+        let flight = errand.flight.clone();
+        match errand.command {
             Command::Watch => {
                 let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
                 let watched = flight.clone();
@@ -177,17 +113,25 @@ impl Pump {
                         hub.watched(watched.clone(), event);
                     }
                 };
-                let watch = store.watch(key, lock, Arc::new(watcher));
+                let watch = self.hub.store.watch(key, lock, Arc::new(watcher));
                 drop(self.watches.insert(flight.number, (flight, watch)));
             }
             Command::Unwatch => drop(self.watches.remove(&flight.number)),
+            Command::Claim { .. }
+            | Command::Renew { .. }
+            | Command::Publish { .. }
+            | Command::Put { .. }
+            | Command::Release { .. } => self.await_answer(self.hub.request(errand)),
             // The hub sees to these itself.
             Command::Fill { .. } | Command::WarnLeaseLost { .. } | Command::Land(_) => {}
         }
     }
 
-    fn request(&self, request: impl Future<Output = Answer> + Send + 'static) {
-        self.requests.push(Box::pin(request));
+    fn await_answer(&self, request: Request) {
+        self.requests.push(Box::pin(async move {
+            let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
+            answer.unwrap_or(Answer::Nothing)
+        }));
     }
 
     /// Passes on all answers that have come. After a time without a turn on its thread the pump finds
@@ -196,69 +140,9 @@ impl Pump {
         for _ in 0..self.requests.len() {
             // The budget of this turn may be spent, and then whatever is asked seems unanswered.
             match unconstrained(self.requests.next()).now_or_never() {
-                Some(Some(answer)) => self.answer(answer),
+                Some(Some(answer)) => self.hub.answer(answer),
                 Some(None) | None => break,
             }
-        }
-    }
-
-    fn answer(&self, answer: Answer) {
-        let hub = &self.hub;
-        match answer {
-            Answer::Claim(flight, attempt, asked, Ok(claim)) => match claim {
-                Claim::Granted {
-                    token,
-                    remaining,
-                    generation,
-                } => hub.answered(
-                    flight,
-                    Event::LeaseGranted {
-                        attempt,
-                        token,
-                        remaining,
-                        generation,
-                    },
-                ),
-                Claim::Held {
-                    token, remaining, ..
-                } => {
-                    let token = Some(token);
-                    hub.answered(
-                        flight,
-                        Event::Held {
-                            attempt,
-                            token,
-                            remaining,
-                        },
-                    );
-                }
-                Claim::Newer { entry, latest } => {
-                    let key = KeyState {
-                        revision: entry.revision,
-                        entry: Some(entry),
-                    };
-                    hub.arrived(flight, Some(attempt), latest, key, asked);
-                }
-            },
-            Answer::Renew(flight, attempt, Ok(renewal)) => hub.answered(
-                flight,
-                match renewal {
-                    Renewal::Renewed => Event::Renewed { attempt },
-                    Renewal::Lost => Event::LeaseLost { attempt },
-                },
-            ),
-            Answer::Publish(flight, attempt, token, Ok(publication)) => match publication {
-                Publication::Published(revision) => hub.published(flight, attempt, revision, token),
-                Publication::Fenced => hub.answered(flight, Event::Fenced { attempt }),
-            },
-            Answer::Release(flight, attempt, Ok(())) => {
-                hub.answered(flight, Event::Released { attempt });
-            }
-            Answer::Claim(flight, attempt, _, Err(error))
-            | Answer::Renew(flight, attempt, Err(error))
-            | Answer::Publish(flight, attempt, _, Err(error))
-            | Answer::Release(flight, attempt, Err(error)) => hub.failed(flight, attempt, error),
-            Answer::Done => {}
         }
     }
 
@@ -269,7 +153,7 @@ impl Pump {
         self.looks.push(Box::pin(async move {
             for key in keys {
                 loop {
-                    match bounded(hub.store.read(Arc::clone(&key))).await {
+                    match read(&hub, &key).await {
                         Ok(KeyState { revision, .. }) => {
                             hub.changed(Change::Moved { key, revision });
                             break;
@@ -283,20 +167,11 @@ impl Pump {
             }
         }));
     }
-
-    fn attempt_id(&self, flight: u64, attempt: Attempt) -> AttemptId {
-        let process = u128::from(self.hub.nonce) << 64;
-        AttemptId(process | u128::from(flight << 24) | u128::from(attempt.get() & 0xff_ffff))
-    }
 }
 
-fn lease_id(names: &Names, token: Token) -> LeaseId {
-    let lock = names.lock();
-    LeaseId { lock, token }
-}
-
-async fn bounded<T>(pending: Pending<T>) -> Result<T, StoreError> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, pending).await {
+async fn read(hub: &Hub, key: &Arc<str>) -> Result<KeyState, StoreError> {
+    let read = hub.store.read(Arc::clone(key));
+    match tokio::time::timeout(REQUEST_TIMEOUT, read).await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::unavailable("the store did not answer")),
     }

@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::pump;
+use crate::request::Request;
 use crate::value::{Arrived, Times};
 
 mod seat;
@@ -53,16 +54,35 @@ impl Names {
 
 /// Something for the pump to do.
 pub(crate) enum Work {
-    Command {
-        flight: FlightId<Names>,
-        command: Command,
-        /// How long a lease is to live, for a claim or a renewal.
-        ttl: Duration,
-        /// The value, for a publish or a put.
-        value: Option<(Bytes, Option<Duration>)>,
-    },
+    /// Carry out a command, or send it to the store.
+    Errand(Errand),
+    /// Wait for the answer to a request.
+    Request(Request),
     /// Look again at these keys: changes may have been missed.
     Revalidate(Vec<Arc<str>>),
+}
+
+/// A command, and what the driver knows beside it.
+pub(crate) struct Errand {
+    pub(crate) flight: FlightId<Names>,
+    pub(crate) command: Command,
+    /// How long a lease is to live, for a claim or a renewal.
+    pub(crate) ttl: Duration,
+    /// The value, for a publish or a put, which stays on its desk until the flight retires.
+    pub(crate) value: Option<(Bytes, Option<Duration>)>,
+}
+
+impl Errand {
+    fn is_for_the_store(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Claim { .. }
+                | Command::Renew { .. }
+                | Command::Publish { .. }
+                | Command::Put { .. }
+                | Command::Release { .. }
+        )
+    }
 }
 
 pub(crate) struct Hub {
@@ -122,7 +142,7 @@ impl Hub {
         known: Verdict,
     ) -> Seat {
         let mailbox = Arc::new(Mailbox::default());
-        let id = self.with(|state, hub| {
+        let id = self.with_sending(|state, hub| {
             state.passengers += 1;
             let id = PassengerId(state.passengers);
             policy.seed = hub.nonce ^ state.passengers.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -151,6 +171,26 @@ impl Hub {
         self: &Arc<Self>,
         act: impl FnOnce(&mut State, &Self) -> (T, Option<Notice<Names>>),
     ) -> T {
+        self.act(act).0
+    }
+
+    /// The same in a caller's task, which sends to the store what there is to send.
+    fn with_sending<T>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut State, &Self) -> (T, Option<Notice<Names>>),
+    ) -> T {
+        let (result, calls_for_pump) = self.act(act);
+        if calls_for_pump {
+            self.send_off();
+        }
+        result
+    }
+
+    /// Also answers whether there is something for the pump.
+    fn act<T>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut State, &Self) -> (T, Option<Notice<Names>>),
+    ) -> (T, bool) {
         let mut state = self.state();
         let (result, notice) = act(&mut state, self);
         let mut calls = Calls::default();
@@ -178,7 +218,7 @@ impl Hub {
         if calls.pump {
             self.work.notify_one();
         }
-        result
+        (result, calls.pump)
     }
 
     fn tell(self: &Arc<Self>, notice: Notice<Names>) {
@@ -320,12 +360,12 @@ impl Hub {
             if let Some(desk) = state.desks.get_mut(&flight.key) {
                 desk.cause = Some(error);
             }
-            state.outbox.push(Work::Command {
+            state.outbox.push(Work::Errand(Errand {
                 flight: flight.clone(),
                 command: Command::Unwatch,
                 ttl: Duration::ZERO,
                 value: None,
-            });
+            }));
             hub.work.notify_one();
             ((), Some(Notice::Answered { flight, event }))
         });
@@ -366,6 +406,25 @@ impl Hub {
     /// The change stream is down.
     pub(crate) fn is_deaf(&self) -> bool {
         self.state().gap
+    }
+
+    /// What a caller may send to the store in the pump's stead.
+    pub(crate) fn take_errands(&self) -> Vec<Errand> {
+        let mut state = self.state();
+        let is_errand = |work: &mut Work| matches!(work, Work::Errand(it) if it.is_for_the_store());
+        let errands = state.outbox.extract_if(.., is_errand);
+        errands
+            .filter_map(|work| match work {
+                Work::Errand(errand) => Some(errand),
+                Work::Request(_) | Work::Revalidate(_) => None,
+            })
+            .collect()
+    }
+
+    /// Lets the pump wait for a request.
+    pub(crate) fn hand_over(&self, request: Request) {
+        self.state().outbox.push(Work::Request(request));
+        self.work.notify_one();
     }
 
     /// What the pump is to do now, and when it is to come back at the latest; `None` if it is to end.

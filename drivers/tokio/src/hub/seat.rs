@@ -134,15 +134,18 @@ impl Seat {
     }
 
     pub(crate) fn judged(&self, verdict: Verdict) {
-        self.hub.tell(Notice::Judged {
-            key: self.names.clone(),
-            passenger: self.id,
-            verdict,
+        self.hub.with_sending(|_, _| {
+            let notice = Notice::Judged {
+                key: self.names.clone(),
+                passenger: self.id,
+                verdict,
+            };
+            ((), Some(notice))
         });
     }
 
     pub(crate) fn fill_done(&self, flight: FlightId<Names>, attempt: Attempt, filled: Filled) {
-        self.hub.with(|state, _| {
+        self.hub.with_sending(|state, _| {
             let desk = state.desks.get_mut(&flight.key);
             let result = match filled {
                 Filled::Value { value, retain } => {

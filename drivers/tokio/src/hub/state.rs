@@ -10,7 +10,7 @@ use oneflight_store::{Revision, StoreError};
 use quick_cache::DefaultHashBuilder;
 
 use super::seat::{Failure, Landed, Mail, Mailbox, post};
-use super::{Hub, Names, Work};
+use super::{Errand, Hub, Names, Work};
 use crate::lease::{Lease, LeaseState};
 use crate::value::{Arrived, Value};
 
@@ -137,12 +137,12 @@ impl State {
             | Command::Land(_) => {}
         }
         let ttl = self.flights.policy(&flight).map(|policy| policy.lease_ttl);
-        self.outbox.push(Work::Command {
+        self.outbox.push(Work::Errand(Errand {
             flight,
             command,
             ttl: ttl.unwrap_or_default(),
             value,
-        });
+        }));
         calls.pump = true;
     }
 
