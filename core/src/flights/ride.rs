@@ -202,6 +202,9 @@ impl Ride {
         latest: Option<Token>,
         arrival: Arrival,
     ) {
+        // A value that a claim finds was published before the answer, so its fill began before, whatever
+        // the lock it was published under: the store told of this one only.
+        let latest = latest.max(arrival.token);
         if let Some(attempt) = attempt {
             self.raise_floors(attempt, latest);
         }

@@ -1,7 +1,8 @@
 //! Who lands with what, and when.
 
 use oneflight_core::{
-    Attempt, Command, Event, FillResult, Judgement, Outcome, Phase, Policy, Revision,
+    Arrival, Attempt, Command, Event, FillResult, Judgement, Notice, Outcome, Phase, Policy,
+    Revision, Token,
 };
 
 use crate::scenario::*;
@@ -589,4 +590,23 @@ fn a_rider_who_was_aboard_when_the_claim_was_sent_takes_any_later_lease() {
         process.judged(2, 10, Judgement::Stale),
         [land(2, awaited(10))]
     );
+}
+
+#[test]
+fn a_value_of_another_lock_is_not_taken_for_one_whose_fill_began_later() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    // Published under a lease of another lock than the one asked for, of which the store knows less.
+    let orders = process.tell(Notice::Arrived {
+        flight: process.flight(),
+        attempt: Some(Attempt::new(1)),
+        latest: Token::new(5),
+        arrival: Arrival {
+            revision: Revision::new(9),
+            token: Token::new(9),
+            value: true,
+        },
+    });
+    assert_eq!(orders, [judge(1, 9)]);
+    assert_eq!(process.judged(1, 9, Judgement::Stale), [claim(1, 2, 9)]);
 }
