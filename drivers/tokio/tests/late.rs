@@ -464,3 +464,18 @@ async fn errors_that_cannot_be_shared_do_not_prolong_the_wait() {
     assert!(matches!(landing, Ok(_) | Err(Error::TimedOut)));
     others.abort();
 }
+
+#[tokio::test]
+async fn who_does_not_wait_gets_what_the_store_has() {
+    let store = Odd::new();
+    blocking::Store::put(&store.inner, "k".into(), "7".into(), None, Revision::NEVER).unwrap();
+    let flights = SingleFlight::new(store);
+    let call = flights.key("k").wait_timeout(Duration::ZERO);
+    // The second comes while the first asks.
+    let (first, second): (Result<u64>, Result<u64>) = tokio::join!(
+        soon(call.run(|_| async { Ok(1) })),
+        soon(call.run(|_| async { Ok(1) }))
+    );
+    assert_eq!(*first.unwrap().value, 7);
+    assert_eq!(*second.unwrap().value, 7);
+}
