@@ -153,10 +153,16 @@ impl Ride {
         known: Verdict,
     ) {
         let started = air.now;
+        // Who does not wait is given the time that the store would be.
+        let patience = if policy.wait_timeout.is_zero() {
+            policy.store_timeout
+        } else {
+            policy.wait_timeout
+        };
         let passenger = Passenger {
             policy,
             started,
-            patience: started.after(policy.wait_timeout),
+            patience: started.after(patience),
             known,
             asked: Revision::NEVER,
             floor: None,
@@ -169,7 +175,9 @@ impl Ride {
         };
         let unreachable =
             current.flight.phase() == Phase::FillingLocally && !passenger.runs_local();
-        if unreachable || policy.wait_timeout.is_zero() {
+        // Who does not wait shares the answer to a claim, but nothing that takes longer.
+        let waits = !policy.wait_timeout.is_zero() || current.flight.phase() == Phase::Claiming;
+        if unreachable || !waits {
             let outcome = if unreachable {
                 Outcome::Unavailable
             } else {
@@ -203,6 +211,9 @@ impl Ride {
         latest: Option<Token>,
         arrival: Arrival,
     ) {
+        // A value that a claim finds was published before the answer, so its fill began before, whatever
+        // the lock it was published under: the store told of this one only.
+        let latest = latest.max(arrival.token);
         if let Some(attempt) = attempt {
             self.raise_floors(attempt, latest);
         }
@@ -282,6 +293,7 @@ impl Ride {
             Judgement::Malformed => Outcome::Malformed,
             Judgement::Absent | Judgement::Stale => {
                 self.grounded = true;
+                self.land_those_who_do_not_wait(air, key);
                 return;
             }
         };
@@ -475,6 +487,28 @@ impl Ride {
             self.land_others(air, key, |_, _| Some(Outcome::Malformed));
         }
         self.carry_out(air, key, before, commands);
+        if before == Phase::Claiming && ended {
+            self.land_those_who_do_not_wait(air, key);
+        }
+    }
+
+    /// The claim whose answer they shared is answered, and the flight has something else to do.
+    fn land_those_who_do_not_wait<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
+        let Some(current) = &self.flight else {
+            return; // They may ask for themselves.
+        };
+        if current.flight.phase() == Phase::Claiming {
+            return;
+        }
+        let pilot = current.pilot;
+        self.passengers.retain(|id, passenger| {
+            let waits = !passenger.policy.wait_timeout.is_zero();
+            if waits || passenger.is_judging() || Some(*id) == pilot {
+                return true;
+            }
+            land(air, key, *id, passenger.time_out());
+            false
+        });
     }
 
     fn carry_out<K: Ord + Clone>(

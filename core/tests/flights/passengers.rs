@@ -1,7 +1,8 @@
 //! Who lands with what, and when.
 
 use oneflight_core::{
-    Attempt, Command, Event, FillResult, Judgement, Outcome, Phase, Policy, Revision,
+    Arrival, Attempt, Command, Event, FillResult, Judgement, Notice, Outcome, Phase, Policy,
+    Revision, Token,
 };
 
 use crate::scenario::*;
@@ -382,16 +383,37 @@ fn a_forgotten_value_is_not_served() {
 }
 
 #[test]
-fn who_does_not_wait_lands_at_once_or_asks_the_store_once() {
+fn who_does_not_wait_lands_with_the_answer_of_the_store() {
     let mut process = Process::new();
     let _ = process.board(1, patient(0));
+    assert_eq!(process.board(2, patient(0)), [], "the store is being asked");
+    // The first lands, and the second asks for itself: the answer was perhaps to what it did not want.
     assert_eq!(
-        process.board(2, patient(0)),
-        [land(2, Outcome::TimedOut)],
-        "somebody is on the way already"
+        process.held(9),
+        [land(1, Outcome::TimedOut), retired(1), claim(2, 1, 0)]
     );
-    assert_eq!(process.held(9), [land(1, Outcome::TimedOut), retired(1)]);
+    assert_eq!(process.held(9), [land(2, Outcome::TimedOut), retired(2)]);
     process.assert_quiescent();
+}
+
+#[test]
+fn who_does_not_wait_shares_what_the_store_has() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.board(2, patient(0));
+    let _ = process.board(3, patient(0));
+    let _ = process.newer(5);
+    assert_eq!(
+        process.judged(2, 5, Judgement::Fresh),
+        [land(2, cached(5, false))]
+    );
+    // The pilot wants a newer one and claims anew; the third, too, until nobody has it.
+    assert_eq!(process.judged(1, 5, Judgement::Stale), [claim(1, 2, 5)]);
+    assert_eq!(process.judged(3, 5, Judgement::Stale), []);
+    let orders = process.granted(7);
+    assert_eq!(landings(&orders), [(3, cached(5, true))]);
+    // Now somebody fills: that is not waited for.
+    assert_eq!(process.board(4, patient(0)), [land(4, Outcome::TimedOut)]);
 }
 
 #[test]
@@ -589,4 +611,23 @@ fn a_rider_who_was_aboard_when_the_claim_was_sent_takes_any_later_lease() {
         process.judged(2, 10, Judgement::Stale),
         [land(2, awaited(10))]
     );
+}
+
+#[test]
+fn a_value_of_another_lock_is_not_taken_for_one_whose_fill_began_later() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    // Published under a lease of another lock than the one asked for, of which the store knows less.
+    let orders = process.tell(Notice::Arrived {
+        flight: process.flight(),
+        attempt: Some(Attempt::new(1)),
+        latest: Token::new(5),
+        arrival: Arrival {
+            revision: Revision::new(9),
+            token: Token::new(9),
+            value: true,
+        },
+    });
+    assert_eq!(orders, [judge(1, 9)]);
+    assert_eq!(process.judged(1, 9, Judgement::Stale), [claim(1, 2, 9)]);
 }

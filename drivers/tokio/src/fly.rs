@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use oneflight_core::{Judgement, Outcome, Unpublished, Verdict};
+use oneflight_core::{Judgement, OnAbort, Outcome, Unpublished, Verdict};
 use oneflight_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,11 +38,12 @@ impl<P> Call<'_, P> {
     {
         let started = Instant::now();
         let hub = self.flights.ready();
+        let mut policy = self.options.policy();
         loop {
             let known = candidate
                 .as_ref()
                 .map_or(Verdict::UNKNOWN, Candidate::stale);
-            let mut seat = hub.board(self.names(), self.options.policy(), known);
+            let mut seat = hub.board(self.names(), policy, known);
             let mut computed = None;
             let mut malformed = None;
             let landed = loop {
@@ -89,10 +90,15 @@ impl<P> Call<'_, P> {
                 }
             };
             drop(seat);
-            match self.landing(landed, candidate.take(), computed, malformed) {
+            match self.landing(landed, candidate.clone(), computed, malformed) {
                 Some(result) => return result,
-                // Another caller's error is of a type this one cannot share: fly on alone.
-                None => continue,
+                // Another caller's error is of a type this one cannot share: fly on, for as long as this
+                // call meant to wait, and share no more of them.
+                None => {
+                    policy.on_abort = OnAbort::Promote;
+                    let wait = self.options.policy().wait_timeout;
+                    policy.wait_timeout = wait.saturating_sub(started.elapsed());
+                }
             }
         }
     }

@@ -72,10 +72,11 @@ impl Odd {
             holder: Holder::this_process(),
             attempt: AttemptId(1),
         };
-        match blocking::Store::claim(&self.inner, request).unwrap() {
-            Claim::Granted { token, .. } => LeaseId { lock, token },
-            other => panic!("{other:?}"),
-        }
+        let claim = blocking::Store::claim(&self.inner, request).unwrap();
+        let Claim::Granted { token, .. } = claim else {
+            panic!("{claim:?}");
+        };
+        LeaseId { lock, token }
     }
 }
 
@@ -305,13 +306,17 @@ async fn what_may_have_been_published_is_not_told_to_be_refused() {
         Ok(1)
     }))
     .await;
-    match landing.unwrap_err() {
-        Error::Unpublished {
-            cause: StoreError::Unavailable(_),
-            ..
-        } => {}
-        other => panic!("{other:?}"),
-    }
+    let error = landing.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Unpublished {
+                cause: StoreError::Unavailable(_),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -431,4 +436,46 @@ async fn copies_are_looked_at_until_the_store_has_answered() {
     store.set_down(false);
     let handle = flights.key("k").handle::<u64>();
     until("the old copy is gone", || handle.hit().is_none()).await;
+}
+
+#[tokio::test]
+async fn errors_that_cannot_be_shared_do_not_prolong_the_wait() {
+    let flights = SingleFlight::new(Odd::new());
+    let failing = Arc::new(AtomicUsize::new(0));
+    let others = tokio::spawn({
+        let (flights, failing) = (flights.clone(), Arc::clone(&failing));
+        async move {
+            loop {
+                failing.fetch_add(1, Ordering::SeqCst);
+                let fill = |_| async {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    Err::<u64, u8>(1)
+                };
+                drop(flights.key("k").run(fill).await);
+            }
+        }
+    });
+    until("another caller fills", || {
+        failing.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    let call = flights.key("k").wait_timeout(Duration::from_millis(300));
+    let landing: Result<u64> = soon(call.run(|_| async { Ok(1) })).await;
+    assert!(matches!(landing, Ok(_) | Err(Error::TimedOut)));
+    others.abort();
+}
+
+#[tokio::test]
+async fn who_does_not_wait_gets_what_the_store_has() {
+    let store = Odd::new();
+    blocking::Store::put(&store.inner, "k".into(), "7".into(), None, Revision::NEVER).unwrap();
+    let flights = SingleFlight::new(store);
+    let call = flights.key("k").wait_timeout(Duration::ZERO);
+    // The second comes while the first asks.
+    let (first, second): (Result<u64>, Result<u64>) = tokio::join!(
+        soon(call.run(|_| async { Ok(1) })),
+        soon(call.run(|_| async { Ok(1) }))
+    );
+    assert_eq!(*first.unwrap().value, 7);
+    assert_eq!(*second.unwrap().value, 7);
 }
