@@ -124,7 +124,8 @@ pub enum Outcome {
     Panicked,
     /// Nothing satisfied it within its `wait_timeout`.
     TimedOut,
-    /// Its fill was overtaken, and its policy is not to ride.
+    /// Its fill was overtaken, and its policy is not to ride; or it was overtaken again when its
+    /// patience was over.
     Fenced,
     /// The store is unreachable, and its policy is not to run without it.
     Unavailable,

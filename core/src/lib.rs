@@ -1,3 +1,4 @@
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 #![no_std]
 #![forbid(unsafe_code)]
 //! The pure state machine of oneflight: compute once across the fleet, share with everyone.

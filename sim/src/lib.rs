@@ -1,1 +1,14 @@
-//! stub
+//! A deterministic simulator of oneflight, and a checker of its invariants over traces.
+
+pub mod batch;
+pub mod bugs;
+pub mod canaries;
+pub mod check;
+pub mod coverage;
+pub mod draw;
+pub mod fates;
+pub mod plan;
+pub mod replay;
+pub mod stats;
+pub mod trace;
+pub mod world;

@@ -8,7 +8,7 @@ use crate::{
     Outcome, Revision, Token, Unpublished, Warning,
 };
 
-/// The least time between two renewals, however short the lease.
+/// The least time between two renewals, however short the lease, and before a fill is overdue.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A lease in hand and what is being done to keep it.
@@ -29,7 +29,13 @@ pub(super) struct Hold {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Renewal {
     Due(Instant),
-    Sent { attempt: Attempt, sent: Instant },
+    /// At the store. Repeated under its own number, so that the first answer to come counts, however
+    /// slow the store; the lease then lives from when it was first `sent`.
+    Sent {
+        attempt: Attempt,
+        sent: Instant,
+        resend: Instant,
+    },
     Stopped,
 }
 
@@ -56,6 +62,8 @@ pub(super) struct Publishing {
     pub(super) resend: Instant,
     pub(super) give_up: Instant,
     caller: Caller,
+    /// An answer is missing: the publish may have happened, whatever a later answer says.
+    uncertain: bool,
 }
 
 /// Who will land when the value stands.
@@ -212,7 +220,7 @@ impl Flight {
             }
             // What the fill made of a lost lease is moot: the newer holder's result stands.
             FillResult::Value | FillResult::Error if hold.taken => {
-                self.fenced(hold.lease.token, Caller::Filled, out);
+                self.fenced(Caller::Filled, out);
             }
             FillResult::Error => {
                 self.unless_taken(hold, out);
@@ -231,6 +239,7 @@ impl Flight {
                         resend: self.now.after(patience),
                         give_up: self.now.after(patience.saturating_mul(2)),
                         caller: Caller::Filled,
+                        uncertain: false,
                     },
                     hold,
                 };
@@ -313,11 +322,17 @@ impl Flight {
                 };
             }
             Event::Fenced { attempt } if attempt == publish => {
-                return self.fenced(hold.lease.token, publishing.caller, out);
+                return self.fenced(publishing.caller, out);
             }
             Event::Unavailable { attempt } if attempt == publish => {
                 self.strike();
+                publishing.uncertain = true;
                 publishing.resend = self.now.after(self.pause());
+            }
+            Event::Refused { attempt } | Event::Malformed { attempt }
+                if attempt == publish && publishing.uncertain =>
+            {
+                return self.unpublished(publishing, hold, Unpublished::Unavailable, out);
             }
             Event::Refused { attempt } if attempt == publish => {
                 return self.unpublished(publishing, hold, Unpublished::Refused, out);
@@ -362,6 +377,7 @@ impl Flight {
                 }
                 self.renew(&mut hold, out);
                 if self.now >= publishing.resend {
+                    publishing.uncertain = true;
                     publishing.resend = self.now.after(self.store_timeout());
                     out.push(Command::Publish {
                         attempt: publish,
@@ -413,16 +429,21 @@ impl Flight {
     }
 
     /// The fill was overtaken, or voided by a forget.
-    fn fenced(&mut self, token: Token, caller: Caller, out: &mut Commands) {
+    fn fenced(&mut self, caller: Caller, out: &mut Commands) {
         match (caller, self.policy.on_fenced) {
             (Caller::Gone, _) => self.state = State::Landed,
             (Caller::Filled, OnFenced::Error) => self.land(Outcome::Fenced, out),
+            // A fill that always outlives its lease would be elected, and fenced, for ever.
+            (Caller::Filled, OnFenced::Ride) if self.rode && !self.is_patient() => {
+                self.land(Outcome::Fenced, out);
+            }
+            (Caller::Filled, OnFenced::Ride) if self.rode => self.claim(out),
             (Caller::Filled, OnFenced::Ride) => {
-                // Whatever is published under a newer token was computed after this fill began. The
-                // caller has not waited for anybody yet, so its patience begins now.
-                self.floor = Some(token);
+                // The caller has not waited for anybody yet, so its patience begins now. Its floor
+                // stands: a lease that was handed on tells nothing of those granted before its call.
                 self.patience = super::patience(&self.policy, self.now);
                 self.waited = true;
+                self.rode = true;
                 self.claim(out);
             }
             (Caller::TookOver, _) => {
@@ -455,10 +476,24 @@ impl Flight {
     /// Sends a renewal that is due, or whose answer is.
     fn renew(&mut self, hold: &mut Hold, out: &mut Commands) {
         if self.now >= self.renewal_deadline(*hold).at {
-            let attempt = self.next_attempt();
+            let (attempt, sent) = match hold.renewal {
+                Renewal::Sent { attempt, sent, .. }
+                    if self.now < sent.after(self.policy.lease_ttl) =>
+                {
+                    (attempt, sent)
+                }
+                // Or so old that its answer would prolong nothing.
+                Renewal::Sent { .. } | Renewal::Due(_) | Renewal::Stopped => {
+                    (self.next_attempt(), self.now)
+                }
+            };
+            let resend = self
+                .now
+                .after(self.store_timeout().min(self.renew_interval()));
             hold.renewal = Renewal::Sent {
                 attempt,
-                sent: self.now,
+                sent,
+                resend,
             };
             out.push(Command::Renew {
                 attempt,
@@ -468,7 +503,7 @@ impl Flight {
     }
 
     fn renewal_answered(&mut self, hold: &mut Hold, event: Event) {
-        if let Renewal::Sent { attempt, sent } = hold.renewal
+        if let Renewal::Sent { attempt, sent, .. } = hold.renewal
             && event.attempt() == Some(attempt)
         {
             if let Event::Renewed { .. } = event {
@@ -498,8 +533,8 @@ impl Flight {
                 at,
                 why: Why::Renewal,
             },
-            Renewal::Sent { sent, .. } => Deadline {
-                at: sent.after(self.store_timeout().min(self.renew_interval())),
+            Renewal::Sent { resend, .. } => Deadline {
+                at: resend,
                 why: Why::StoreTimeout,
             },
             Renewal::Stopped => Deadline {
@@ -519,8 +554,8 @@ impl Flight {
     }
 
     fn overdue(&self) -> Instant {
-        self.policy
-            .fill_timeout
-            .map_or(Instant::NEVER, |timeout| self.now.after(timeout))
+        self.policy.fill_timeout.map_or(Instant::NEVER, |timeout| {
+            self.now.after(timeout.max(SHORTEST_INTERVAL))
+        })
     }
 }

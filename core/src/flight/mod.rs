@@ -99,6 +99,8 @@ pub struct Flight {
     watching: bool,
     /// The call has waited for another's fill: a value it finds then was awaited.
     waited: bool,
+    /// The caller's own fill was fenced before, and it has ridden on; its patience counts from then.
+    rode: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -347,6 +349,11 @@ impl Flight {
         self.waited
     }
 
+    /// Whether the caller still waits for others: one that never waits does not.
+    fn is_patient(&self) -> bool {
+        !self.policy.wait_timeout.is_zero() && self.now < self.patience
+    }
+
     /// Whether an answer to this attempt means something now.
     fn awaits(&self, attempt: Attempt) -> bool {
         match self.state {
@@ -452,6 +459,7 @@ impl Flight {
         self.stale = Revision::NEVER;
         self.floor = floor;
         self.boarded = self.attempts;
+        self.rode = false;
         self.note(known);
     }
 
@@ -514,6 +522,7 @@ impl Call {
             strikes: 0,
             watching: false,
             waited: self.started < self.now,
+            rode: false,
             policy: self.policy,
         };
         flight.note(self.known);

@@ -11,6 +11,8 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub(super) struct Ride {
+    /// The last revision that came, to this flight or to one before it.
+    arrived: Option<Arrival>,
     flight: Option<Current>,
     passengers: BTreeMap<PassengerId, Passenger>,
     /// No passenger but the pilot loses patience before this.
@@ -33,8 +35,6 @@ struct Current {
     fill_line: PassengerId,
     /// The claim that was answered by a value which the pilot has yet to judge.
     newer: Option<(Attempt, Option<Token>)>,
-    /// The last revision that came.
-    arrived: Option<Arrival>,
     /// The token of the lease last held.
     token: Option<Token>,
     /// The revision its fill was published under.
@@ -89,6 +89,7 @@ impl Passenger {
 impl Ride {
     pub(super) const fn empty() -> Self {
         Self {
+            arrived: None,
             flight: None,
             passengers: BTreeMap::new(),
             patience: Instant::NEVER,
@@ -177,7 +178,7 @@ impl Ride {
             return land(air, key, id, outcome);
         }
         self.patience = self.patience.min(passenger.patience);
-        let arrived = current.arrived;
+        let arrived = self.arrived;
         let passenger = self.passengers.entry(id).or_insert(passenger);
         if let Some(arrival) = arrived {
             ask(air, key, id, passenger, arrival);
@@ -208,14 +209,28 @@ impl Ride {
         let Some(current) = &mut self.flight else {
             return;
         };
-        current.arrived = Some(arrival);
+        self.arrived = Some(arrival);
         // An answer to a superseded claim is news of the key, no more: the flight is elsewhere.
         if let Some(attempt) = attempt.filter(|it| current.flight.has_claimed(*it)) {
             current.newer = Some((attempt, latest));
         }
         let pilot = current.pilot;
+        let filling = match current.flight.phase() {
+            Phase::Filling | Phase::FillingLocally => pilot,
+            Phase::Claiming
+            | Phase::Waiting
+            | Phase::BackingOff
+            | Phase::Publishing
+            | Phase::Departing
+            | Phase::Releasing
+            | Phase::Landed => None,
+        };
         for (id, passenger) in &mut self.passengers {
-            ask(air, key, *id, passenger, arrival);
+            // Who is to fill has no time to judge: a driver that hands over one order at a time must
+            // not lose the fill over it.
+            if Some(*id) != filling {
+                ask(air, key, *id, passenger, arrival);
+            }
         }
         if let Some(pilot) = pilot {
             self.pilot_judges(air, key, pilot);
@@ -313,10 +328,17 @@ impl Ride {
         };
         // A value under way satisfies those who were aboard when its fill began; the others are to
         // judge it when it stands.
-        let successor = if current.flight.phase() == Phase::Publishing {
+        let phase = current.flight.phase();
+        let successor = if phase == Phase::Publishing {
             self.passengers.range(..current.fill_line).next()
         } else {
-            self.passengers.iter().next()
+            // Who is judging may be satisfied: it is not to fill before it has judged.
+            let mut passengers = self.passengers.iter();
+            let decided = passengers.find(|(_, passenger)| !passenger.is_judging());
+            decided.or_else(|| {
+                let first = self.passengers.iter().next();
+                first.filter(|_| phase != Phase::Filling)
+            })
         };
         current.pilot = successor.map(|(id, _)| *id);
         let event = match successor {
@@ -414,7 +436,6 @@ impl Ride {
             claim_line: (Attempt::new(0), PassengerId(0)),
             fill_line: PassengerId(0),
             newer: None,
-            arrived: None,
             token: None,
             published: None,
         });
@@ -480,6 +501,10 @@ impl Ride {
                     current.fill_line = next_id;
                     current.token = lease.map(|lease| lease.token);
                     if let Some(passenger) = current.pilot {
+                        // What it was asked to judge may have gone under: it is asked again.
+                        if let Some(pilot) = self.passengers.get_mut(&passenger) {
+                            pilot.asked = pilot.known.revision;
+                        }
                         air.orders.push(Order::Fill {
                             flight: Air::flight_id(key, number),
                             passenger,
@@ -590,15 +615,15 @@ impl Ride {
                 token: current.token,
                 value: true,
             };
-            self.passengers.retain(|id, passenger| {
-                if *id >= current.fill_line {
-                    ask(air, key, *id, passenger, arrival);
-                    return true;
-                }
-                let revision = Some(revision);
-                land(air, key, *id, Outcome::Awaited { revision });
-                false
-            });
+            self.arrived = Some(arrival);
+            let later = self.passengers.split_off(&current.fill_line);
+            let revision = Some(revision);
+            for (id, _) in core::mem::replace(&mut self.passengers, later) {
+                land(air, key, id, Outcome::Awaited { revision });
+            }
+            for (id, passenger) in &mut self.passengers {
+                ask(air, key, *id, passenger, arrival);
+            }
         }
         air.retire(key, current.number, current.flight);
     }

@@ -1,6 +1,8 @@
 //! The fill runs under a lease.
 
-use oneflight_core::{Command, Event, FillResult, Outcome, Phase, Policy, Verdict, Warning, Why};
+use oneflight_core::{
+    Attempt, Command, Event, FillResult, Outcome, Phase, Policy, Verdict, Warning, Why,
+};
 
 use crate::scenario::*;
 
@@ -77,13 +79,23 @@ fn one_failed_renewal_is_retried() {
 #[test]
 fn a_renewal_that_is_not_answered_is_sent_again() {
     let mut it = Scenario::renewing();
-    let first = it.renewal;
     assert_eq!(it.due(), Some((15_000, Why::StoreTimeout)));
-    assert_eq!(it.tick_at(15_000), [renew(4)]);
-    // The first one's answer is late: it prolongs nothing.
-    let before = it.flight;
+    assert_eq!(it.tick_at(15_000), [renew(3)], "the same one");
+    // A slow store answers, whichever it answers: the lease counts from the first.
+    assert_eq!(it.tell(it.renewed()), []);
+    assert_eq!(it.flight.lease().unwrap().expires, at(40_000));
+    assert_eq!(it.due(), Some((20_000, Why::Renewal)));
+}
+
+#[test]
+fn a_renewal_whose_answer_would_prolong_nothing_is_a_new_one() {
+    let mut it = Scenario::renewing();
+    let first = it.renewal;
+    while it.ms < 40_000 {
+        let _ = it.tick_at(it.due_at());
+    }
     assert_eq!(it.tell(Event::Renewed { attempt: first }), []);
-    assert_eq!(it.flight, before);
+    assert_eq!(it.flight.lease().unwrap().expires, at(30_000));
 }
 
 #[test]
@@ -106,7 +118,10 @@ fn renewals_are_tried_until_the_lapse_and_beyond() {
     assert_eq!(warned, Some(30_000), "by the own clock");
     assert_eq!(renewals, 7, "at 10, 15, .. 40 s");
     // The store revives what nobody has taken.
-    let _ = it.tell(it.renewed());
+    let renewed = Event::Renewed {
+        attempt: Attempt::new(4),
+    };
+    let _ = it.tell(renewed);
     assert_eq!(it.flight.lease().unwrap().expires, at(70_000));
     assert_eq!(it.tell(it.done(FillResult::Value)).len(), 1);
     assert_eq!(it.phase(), Phase::Publishing);

@@ -85,3 +85,10 @@ fn a_watch_is_closed() {
     let commands = it.tell(Event::Unavailable { attempt: it.claim });
     assert_eq!(commands.first(), Some(&Command::Unwatch));
 }
+
+#[test]
+fn a_fill_that_is_given_no_time_is_given_some() {
+    let mut it = Scenario::launch(overdue_after(0), Verdict::UNKNOWN);
+    let _ = it.tick_at(5_000);
+    assert_eq!(it.due(), Some((5_001, Why::FillTimeout)));
+}

@@ -1,7 +1,6 @@
 //! The machine of one call: [`Flight`](oneflight_core::Flight).
 #![allow(
     clippy::let_underscore_must_use,
-    clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     reason = "tests look at what matters to them, and panic when they fail"
 )]

@@ -248,3 +248,18 @@ fn repeated_answers_change_nothing() {
     assert_eq!(it.tell(it.done(FillResult::Error)), []);
     assert_eq!(it.flight, before);
 }
+
+#[test]
+fn a_lease_that_was_handed_on_tells_nothing_of_those_granted_before_the_call() {
+    // The lease was voided, another granted, and only then did the new caller come.
+    let mut it = Scenario::filling()
+        .then(|_| handed_over(Policy::DEFAULT, 0, Verdict::UNKNOWN))
+        .then(|it| it.done(FillResult::Value))
+        .then(Scenario::fenced);
+    let commands = it.tell(Event::Newer {
+        attempt: it.claim,
+        latest: Some(token(TOKEN + 1)),
+        verdict: verdict(9, TOKEN + 1, Judgement::Stale),
+    });
+    assert_eq!(commands, [claim(6, 9)]);
+}

@@ -262,7 +262,10 @@ impl World {
             Outcome::Unavailable => {
                 assert!(caller.policy.on_unavailable == OnUnavailable::Error);
             }
-            Outcome::Fenced => assert!(caller.policy.on_fenced == OnFenced::Error),
+            // Whoever rides gives up when it is overtaken again after its patience.
+            Outcome::Fenced => assert!(
+                caller.policy.on_fenced == OnFenced::Error || caller.filled && self.now >= patience
+            ),
             _ => {}
         }
         if self.calm {

@@ -28,8 +28,8 @@ fn a_late_answer_to_a_superseded_claim_does_not_stop_the_clock_of_a_fill() {
     // The claim is not answered in time; the pilot fills without the store.
     let _ = process.pass_until(5_000);
     assert_eq!(process.phase(), Some(Phase::FillingLocally));
-    let orders = process.arrived(Some(Attempt::new(1)), 8, true);
-    assert_eq!(orders, [judge(1, 8)]);
+    // Who fills is not asked to judge.
+    assert_eq!(process.arrived(Some(Attempt::new(1)), 8, true), []);
     // The pilot's patience is over, but this is a fill of its own.
     assert_eq!(process.pass_until(60_000), []);
     let orders = process.done(FillResult::Value);
@@ -566,4 +566,27 @@ fn a_pilot_who_does_not_wait_and_never_judges_lands() {
         [land(1, Outcome::TimedOut), retired(1)]
     );
     process.assert_quiescent();
+}
+
+#[test]
+fn a_rider_who_was_aboard_when_the_claim_was_sent_takes_any_later_lease() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.newer(8);
+    let _ = process.judged(2, 8, Judgement::Stale);
+    assert_eq!(process.judged(1, 8, Judgement::Stale), [claim(1, 2, 8)]);
+    let _ = process.board(3, Policy::DEFAULT);
+    let _ = process.judged(3, 8, Judgement::Stale);
+    let _ = process.held(9);
+    assert_eq!(
+        process.heard(10),
+        [judge(1, 10), judge(2, 10), judge(3, 10)]
+    );
+    // Lease 10 was granted after the calls of the first two began; of the third nobody knows.
+    assert_eq!(process.judged(3, 10, Judgement::Stale), []);
+    assert_eq!(
+        process.judged(2, 10, Judgement::Stale),
+        [land(2, awaited(10))]
+    );
 }

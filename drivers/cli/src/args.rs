@@ -128,7 +128,7 @@ impl RunArgs {
     pub(crate) fn lock(&self) -> String {
         match &self.lock_key {
             Some(lock) => lock.clone(),
-            None => format!("_dust:sf/{}", self.key),
+            None => oneflight_store::default_lock(&self.key),
         }
     }
 }

@@ -1,3 +1,4 @@
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! The program `oneflight`: run a command once across many processes, and hand its output to all of
 //! them.
 //!

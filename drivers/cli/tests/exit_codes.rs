@@ -1,7 +1,5 @@
 //! The exit codes of `oneflight run`, each with its message.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
-
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;

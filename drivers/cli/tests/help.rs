@@ -1,7 +1,5 @@
 //! The help, and that what it shows works.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
-
 mod common;
 
 use std::path::Path;

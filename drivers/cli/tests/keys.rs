@@ -1,7 +1,5 @@
 //! `oneflight get`, `forget` and `status`, and where the store is.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
-
 mod common;
 
 use std::io::{BufRead as _, BufReader};

@@ -1,7 +1,5 @@
 //! `oneflight run`: what it prints and what the command sees.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
-
 mod common;
 
 use common::Place;

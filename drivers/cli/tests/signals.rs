@@ -1,8 +1,6 @@
 //! How `oneflight run` ends before its time.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
-
 mod common;
 
 use common::{Place, until};

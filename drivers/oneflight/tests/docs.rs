@@ -1,8 +1,6 @@
 //! The docs say what the code says.
 
 #![cfg(all(feature = "tokio", feature = "sqlite"))]
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails as it should")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,8 @@
 //! A child process watches a key; its parent claims and publishes it again and again. Each value is
 //! the moment its publish began, on the monotonic clock, which all processes share; the child takes
 //! the time as its callback is called. Then the parent is silent, and the child says what its waiting
-//! costs.
+//! costs. At last one process, and then forty at once, wait for a value and end as soon as they have
+//! it: how long the system takes from the end of `main` until the process is gone.
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,6 +23,7 @@ mod linux {
     use std::env;
     use std::error::Error;
     use std::io::{BufRead, BufReader};
+    use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
     use std::sync::Arc;
     use std::sync::mpsc::channel;
@@ -44,6 +46,11 @@ mod linux {
         {
             return child(path, rounds.parse()?);
         }
+        if let [role, path, key] = &arguments[..]
+            && role == "waiter"
+        {
+            return waiter(path, key);
+        }
         let rounds = arguments
             .first()
             .map_or(Ok(2000), |rounds| rounds.parse())?;
@@ -54,7 +61,7 @@ mod linux {
         parent(directory.path().join("store.db"), rounds)
     }
 
-    fn parent(path: std::path::PathBuf, rounds: usize) -> Result<(), Box<dyn Error>> {
+    fn parent(path: PathBuf, rounds: usize) -> Result<(), Box<dyn Error>> {
         let store = SqliteStore::open(&path)?;
         let mut child = Command::new(env::current_exe()?)
             .arg("child")
@@ -101,7 +108,78 @@ mod linux {
             println!("{}", line?);
         }
         child.wait()?;
-        without_pause(&store)
+        without_pause(&store)?;
+        exits(&store, &path, 1, 40)?;
+        exits(&store, &path, 40, 4)
+    }
+
+    /// How long it takes until a process that waited is gone.
+    fn exits(
+        store: &SqliteStore,
+        path: &Path,
+        at_once: usize,
+        rounds: usize,
+    ) -> Result<(), Box<dyn Error>> {
+        let (mut exits, mut all) = (Vec::new(), Vec::new());
+        for round in 0..rounds {
+            let key = format!("{at_once} at once, {round}");
+            let mut waiting = Vec::new();
+            for _ in 0..at_once {
+                let mut child = Command::new(env::current_exe()?)
+                    .arg("waiter")
+                    .arg(path)
+                    .arg(&key)
+                    .stdout(Stdio::piped())
+                    .spawn()?;
+                let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+                lines.next().ok_or("the child is gone")??;
+                waiting.push((child, lines));
+            }
+            thread::sleep(Duration::from_millis(50));
+            let reapers: Vec<_> = waiting
+                .into_iter()
+                .map(|(mut child, mut lines)| {
+                    thread::spawn(move || {
+                        child.wait().ok();
+                        let gone = now();
+                        let ended = lines.next()?.ok()?.parse::<i64>().ok()?;
+                        Some((gone, ended))
+                    })
+                })
+                .collect();
+            let began = now();
+            store.put(
+                key.into(),
+                Bytes::from_static(&[0; 64]),
+                None,
+                Revision::new(u64::MAX),
+            )?;
+            for reaper in reapers {
+                let reaped = reaper.join().ok().flatten();
+                let (gone, ended) = reaped.ok_or("a child has failed")?;
+                exits.push(gone - ended);
+                all.push(gone - began);
+            }
+        }
+        print(&format!("{at_once} at once, end of main to exit"), exits);
+        print(&format!("{at_once} at once, put to exit"), all);
+        Ok(())
+    }
+
+    fn waiter(path: &str, key: &str) -> Result<(), Box<dyn Error>> {
+        let store = SqliteStore::open(path)?;
+        let (tell, told) = channel();
+        let watcher = Arc::new(move |event: WatchEvent| {
+            tell.send(event).ok();
+        });
+        let watch = store.watch(key.into(), "lock".into(), watcher);
+        told.recv()?;
+        println!("ready");
+        while !matches!(told.recv()?, WatchEvent::Key(state) if state.entry.is_some()) {}
+        drop(watch);
+        drop(store);
+        println!("{}", now());
+        Ok(())
     }
 
     /// What the calls cost one after another, with nobody else there.

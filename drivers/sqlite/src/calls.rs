@@ -64,7 +64,7 @@ impl Desk {
         } = opened;
         let place = Arc::new(place);
         Self {
-            hub: Hub::new(Arc::clone(&place), Arc::clone(&clock), boot),
+            hub: Hub::new(Arc::clone(&place), Arc::clone(&clock), boot, bell.clone()),
             place,
             clock,
             boot,

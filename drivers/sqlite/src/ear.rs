@@ -1,11 +1,13 @@
 //! What the notifier sleeps on.
 
-use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often to look without having been woken, where changes are heard of: only for what cannot be
-/// heard, such as the signal file being deleted.
+use crate::signal::Bell;
+
+/// How often to look without having been woken, where changes are heard of: only for what nobody rang
+/// for, having died before or having another pipe.
+#[cfg(target_os = "linux")]
 const BACKSTOP: Duration = Duration::from_millis(200);
 
 /// How often to look where they are not.
@@ -14,26 +16,25 @@ const POLL: Duration = Duration::from_millis(5);
 /// Waits for changes, and can be woken.
 #[derive(Debug)]
 pub(crate) enum Ear {
-    /// Hears of changes by inotify.
+    /// Hears the bell.
     #[cfg(target_os = "linux")]
     Hearing(linux::Hearing),
-    /// Has to look often: this system has no inotify, or no more of it to give.
+    /// Has to look often: the bell is mute, or the system has nothing left to listen with.
     Deaf(Deaf),
 }
 
 impl Ear {
-    /// Listens at the signal file, from now on.
-    pub(crate) fn new(signal: &Path) -> Self {
-        #[cfg(target_os = "linux")]
-        if let Ok(hearing) = linux::Hearing::new(signal) {
-            return Self::Hearing(hearing);
+    /// Listens from now on.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn new(bell: &Bell) -> Self {
+        match bell.pipe().map(linux::Hearing::new) {
+            Some(Ok(hearing)) => Self::Hearing(hearing),
+            Some(Err(_)) | None => Self::Deaf(Deaf::default()),
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = signal;
-        Self::deaf()
     }
 
-    pub(crate) fn deaf() -> Self {
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn new(_: &Bell) -> Self {
         Self::Deaf(Deaf::default())
     }
 
@@ -41,7 +42,7 @@ impl Ear {
     pub(crate) fn interval(&self) -> Duration {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Hearing(_) => BACKSTOP,
+            Self::Hearing(_) => backstop(),
             Self::Deaf(_) => POLL,
         }
     }
@@ -65,6 +66,25 @@ impl Ear {
         }
     }
 }
+
+#[cfg(all(target_os = "linux", not(test)))]
+fn backstop() -> Duration {
+    BACKSTOP
+}
+
+/// A test may do without, to see that everything is heard.
+#[cfg(all(target_os = "linux", test))]
+fn backstop() -> Duration {
+    if WITHOUT_BACKSTOP.load(std::sync::atomic::Ordering::SeqCst) {
+        Duration::from_secs(600)
+    } else {
+        BACKSTOP
+    }
+}
+
+#[cfg(all(target_os = "linux", test))]
+pub(crate) static WITHOUT_BACKSTOP: std::sync::atomic::AtomicBool =
+    std::sync::atomic::AtomicBool::new(false);
 
 #[derive(Debug, Default)]
 pub(crate) struct Deaf {
@@ -91,27 +111,41 @@ impl Deaf {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::os::fd::OwnedFd;
-    use std::path::Path;
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-    use rustix::fs::inotify;
-    use rustix::io::{Errno, read, write};
+    use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+    use rustix::event::{EventfdFlags, Timespec, eventfd};
+    use rustix::io::{Errno, write};
 
-    /// An inotify watch on the signal file, and an eventfd for our own threads.
+    use crate::signal::linux::Pipe;
+
+    /// The pipe, and an eventfd for our own threads.
+    ///
+    /// Both are edge-triggered: every write to either ends one wait, and nothing is ever read.
     #[derive(Debug)]
     pub(crate) struct Hearing {
-        changes: OwnedFd,
+        edges: OwnedFd,
         wakes: OwnedFd,
+        /// Listened at only as long as it is open.
+        _pipe: Arc<Pipe>,
     }
 
     impl Hearing {
-        pub(super) fn new(signal: &Path) -> Result<Self, Errno> {
-            let changes =
-                inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-            inotify::add_watch(&changes, signal, inotify::WatchFlags::MODIFY)?;
+        pub(super) fn new(pipe: &Arc<Pipe>) -> Result<Self, Errno> {
+            let edges = epoll::create(CreateFlags::CLOEXEC)?;
             let wakes = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            Ok(Self { changes, wakes })
+            let edge = EventFlags::IN | EventFlags::ET;
+            epoll::add(&edges, pipe, EventData::new_u64(0), edge)?;
+            epoll::add(&edges, &wakes, EventData::new_u64(0), edge)?;
+            let hearing = Self {
+                edges,
+                wakes,
+                _pipe: Arc::clone(pipe),
+            };
+            // What was rung before is no news: whoever listens from now on looks first.
+            hearing.wait(Duration::ZERO);
+            Ok(hearing)
         }
 
         pub(super) fn wait(&self, at_most: Duration) -> bool {
@@ -119,27 +153,19 @@ mod linux {
                 tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(at_most.subsec_nanos()),
             };
-            let mut sources = [
-                PollFd::new(&self.changes, PollFlags::IN),
-                PollFd::new(&self.wakes, PollFlags::IN),
-            ];
+            let none = Event {
+                flags: EventFlags::empty(),
+                data: EventData::new_u64(0),
+            };
+            // Room for both: an edge that is left behind would end the next wait.
+            let mut events = [none; 2];
             // An interrupted wait is a short one.
-            if poll(&mut sources, Some(&timeout)).unwrap_or(0) == 0 {
-                return false;
-            }
-            drain(&self.changes);
-            drain(&self.wakes);
-            true
+            epoll::wait(&self.edges, &mut events, Some(&timeout)).unwrap_or(0) > 0
         }
 
         pub(super) fn wake(&self) {
-            // Fails only if there are 2^64 wakes to be heard already.
+            // Fails only after 2^64 wakes.
             write(&self.wakes, &1_u64.to_ne_bytes()).ok();
         }
-    }
-
-    fn drain(source: &OwnedFd) {
-        let mut events = [0; 1024];
-        while matches!(read(source, &mut events), Ok(length) if length == events.len()) {}
     }
 }

@@ -9,14 +9,15 @@ use oneflight_store::{Change, ChangeListener, StoreError, Subscription, WatchEve
 use crate::clock::Clock;
 use crate::ear::Ear;
 use crate::notifier::Notifier;
-use crate::open::SIGNAL;
 use crate::place::Place;
+use crate::signal::Bell;
 
 /// The subscriptions of one open store. The notifier's thread runs while there are any.
 pub(crate) struct Hub {
     pub(crate) place: Arc<Place>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) boot: i64,
+    bell: Bell,
     state: Mutex<State>,
 }
 
@@ -99,11 +100,17 @@ pub(crate) enum Order {
 }
 
 impl Hub {
-    pub(crate) fn new(place: Arc<Place>, clock: Arc<dyn Clock>, boot: i64) -> Arc<Self> {
+    pub(crate) fn new(
+        place: Arc<Place>,
+        clock: Arc<dyn Clock>,
+        boot: i64,
+        bell: Bell,
+    ) -> Arc<Self> {
         Arc::new(Self {
             place,
             clock,
             boot,
+            bell,
             state: Mutex::default(),
         })
     }
@@ -148,7 +155,7 @@ impl Hub {
 
     fn start(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
         // Listen before the first look: a change in between is then heard of, not missed.
-        let ear = Arc::new(Ear::new(&self.place.beside(SIGNAL)));
+        let ear = Arc::new(Ear::new(&self.bell));
         let notifier = Notifier::new(Arc::clone(self), Arc::clone(&ear));
         thread::Builder::new()
             .name("oneflight-sqlite".to_owned())

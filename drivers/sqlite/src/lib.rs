@@ -1,3 +1,4 @@
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! A [`Store`](oneflight_store::Store) in one SQLite file, shared by all processes of a machine.
 //!
 //! The store to begin with: no server, no configuration but a path. Whoever opens the same file shares
@@ -44,7 +45,7 @@
 //! | --- | --- |
 //! | `oneflight.db` | the store |
 //! | `oneflight.db-wal`, `oneflight.db-shm` | SQLite's log and its index, while somebody has the store open, and after a crash; part of the store: never delete or copy one without the others |
-//! | `oneflight.db-signal` | one byte that is written again after each change, to wake the others |
+//! | `oneflight.db-signal` | a named pipe, on Linux, that a byte is written to after each change, to wake the others |
 //!
 //! They are made for the current user alone. **To share a store between users**, make the directory
 //! and an empty file first, with the permissions the store is to have; whatever comes to lie beside
@@ -65,17 +66,25 @@
 //! **Network file systems** (NFS, SMB, AFS, Ceph, Lustre, …) are refused: SQLite's log needs memory
 //! shared between all processes, which exists within one machine only.
 //!
-//! **Other systems than Linux** have no boot that can be named and no inotify. There leases are
-//! measured by the time of day, every commit waits for the disk (`synchronous=FULL`), and changes are
-//! looked for every 5 ms while anybody is subscribed. The same 5 ms hold on Linux when the system's
-//! inotify instances are used up.
+//! **Other systems than Linux** have no boot that can be named, and do not wake every listener of a
+//! pipe. There leases are measured by the time of day, every commit waits for the disk
+//! (`synchronous=FULL`), and changes are looked for every 5 ms while anybody is subscribed.
+//!
+//! **File systems without named pipes**, such as FAT, leave it at the same 5 ms on Linux. So does
+//! anything else that has the name of the pipe: it is not opened, not followed if it is a link, and
+//! left as it is.
 //!
 //! # How others hear of a change
 //!
-//! While anybody is subscribed, a thread of each open store sleeps on the signal file. Each commit that
-//! others may wait for writes a byte to it; the thread then reads what has changed above its cursor,
-//! which an index makes as cheap as the changes are few. It looks every 200 ms besides, should a signal
-//! be lost. The lapse of a lease is not told: whoever waits knows how long it lives.
+//! While anybody is subscribed, a thread of each open store sleeps on the pipe. Each commit that others
+//! may wait for writes a byte to it; the thread then reads what has changed above its cursor, which an
+//! index makes as cheap as the changes are few. It looks every 200 ms besides, should nobody have rung:
+//! a process may die between its commit and the byte, and if the pipe is deleted while the store is
+//! open, those before and those after have two of them. The lapse of a lease is not told: whoever waits
+//! knows how long it lives.
+//!
+//! Nobody ever waits for the pipe, be it full or its listeners stopped, and a process that listens ends
+//! as fast as any other.
 //!
 //! `examples/push_latency.rs` measures all this.
 

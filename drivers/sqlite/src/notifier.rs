@@ -1,7 +1,7 @@
 //! The thread that reads what has changed and tells whoever wants to know.
 //!
 //! ```text
-//!        ┌──────────────▶ sleep ── a byte in the signal file, a subscription, the backstop ──┐
+//!        ┌──────────────▶ sleep ── somebody rings the bell, a subscription, the backstop ────┐
 //!        │                                                                                   │
 //!   tell them ◀── what changed above the cursor, and the snapshots of who is new ◀── one read┘
 //! ```

@@ -30,10 +30,6 @@ impl Place {
         &self.path
     }
 
-    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
-        beside(&self.path, suffix)
-    }
-
     /// Says so if the file was deleted or replaced since it was opened.
     ///
     /// Going on with the old file, which only its openers still share, would elect a second holder;

@@ -1,5 +1,7 @@
 //! What needs a hand on the clock, or in the file.
 
+#[cfg(target_os = "linux")]
+mod bell;
 mod file;
 mod notified;
 mod time;

@@ -13,6 +13,13 @@ use crate::{
     PutOutcome, Renewal, StoreError, Subscription, Watcher,
 };
 
+/// The lock key that guards a key's fill unless the caller names another: `_dust:sf/` and the key, as in
+/// the first implementations of the protocol, so that they exclude one another.
+#[must_use]
+pub fn default_lock(key: &str) -> String {
+    format!("_dust:sf/{key}")
+}
+
 /// The future of one store call.
 ///
 /// Dropping it gives up the answer, not the call: the store may carry it out all the same.

@@ -1,3 +1,4 @@
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! The contract a oneflight store keeps.
 //!
 //! A store holds, for every key, at most one published [`Entry`] and at most one live lease. Each
@@ -22,7 +23,7 @@ mod watch;
 pub mod conformance;
 
 pub use bytes::Bytes;
-pub use contract::{Pending, Store, blocking};
+pub use contract::{Pending, Store, blocking, default_lock};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use offload::Offload;

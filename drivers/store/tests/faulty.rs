@@ -2,8 +2,6 @@
 //! about it, and without the fault passes them all.
 
 #![cfg(feature = "conformance")]
-#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
-
 mod faulty {
     pub(super) mod store;
 }

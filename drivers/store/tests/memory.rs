@@ -1,7 +1,5 @@
 //! What `MemoryStore` promises beyond the contract: whom it keeps alive, and whom it survives.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;

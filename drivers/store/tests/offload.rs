@@ -1,7 +1,5 @@
 //! How `Offload` treats its callers, its thread and its store.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -74,10 +74,10 @@ impl Copies {
         }
     }
 
-    /// All copies' keys and revisions.
-    pub(crate) fn revisions(&self) -> Vec<(Arc<str>, Revision)> {
+    /// The keys of all copies.
+    pub(crate) fn keys(&self) -> Vec<Arc<str>> {
         let copies = self.cache.iter().flat_map(Cache::iter);
-        copies.map(|(key, copy)| (key, copy.revision)).collect()
+        copies.map(|(key, _)| key).collect()
     }
 }
 

@@ -7,8 +7,10 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{Call, Candidate, Look, Options, Timing};
+use crate::call::Call;
+use crate::candidate::{Candidate, Look};
 use crate::freshness::{Always, Freshness};
+use crate::options::{Options, Timing};
 use crate::value::Times;
 use crate::{Error, Landing, Lease, SingleFlight};
 

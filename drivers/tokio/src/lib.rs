@@ -1,15 +1,20 @@
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
 //! The tokio driver of oneflight: compute once across the fleet, share with everyone.
 
 mod call;
+mod candidate;
 mod clock;
 mod copies;
 mod error;
+mod fly;
 mod freshness;
 mod handle;
 mod hub;
 mod landing;
 mod lease;
+mod options;
 mod pump;
+mod request;
 mod single_flight;
 mod value;
 

@@ -7,23 +7,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use oneflight_core::{Attempt, Command, Event, FlightId, Instant};
-use oneflight_store::{
-    AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Pending, Publication, Renewal, StoreError,
-    Subscription, Token, WatchEvent,
-};
+use oneflight_core::{Command, FlightId};
+use oneflight_store::{Change, KeyState, StoreError, Subscription, WatchEvent};
 use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 
 use crate::hub::{Hub, Names, Work};
+use crate::request::{Answer, Request};
 
 /// How long a request may go unanswered before it is dropped: the machine has given up on it long
 /// before, but a late grant is still worth to be released.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long to wait before a copy is looked at again, if the store did not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long clean-up may go on after the last handle is gone.
 pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
@@ -37,6 +37,7 @@ pub(crate) fn spawn(hub: &Arc<Hub>) -> bool {
         hub: Arc::clone(hub),
         watches: HashMap::new(),
         requests: FuturesUnordered::new(),
+        looks: FuturesUnordered::new(),
     };
     drop(runtime.spawn(pump.run()));
     true
@@ -46,21 +47,8 @@ struct Pump {
     hub: Arc<Hub>,
     watches: HashMap<u64, (FlightId<Names>, Subscription)>,
     requests: FuturesUnordered<BoxFuture<'static, Answer>>,
-}
-
-/// What came of a request.
-enum Answer {
-    Claim(FlightId<Names>, Attempt, Result<Claim, StoreError>),
-    Renew(FlightId<Names>, Attempt, Result<Renewal, StoreError>),
-    Publish(
-        FlightId<Names>,
-        Attempt,
-        Token,
-        Result<Publication, StoreError>,
-    ),
-    Release(FlightId<Names>, Attempt, Result<(), StoreError>),
-    /// Nobody waits for it.
-    Done,
+    /// Looks at copies after a gap in the change stream: nobody waits for them, not even `close`.
+    looks: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
 impl Drop for Pump {
@@ -94,8 +82,9 @@ impl Pump {
             tokio::select! {
                 () = hub.work.notified() => {}
                 Some(answer) = self.requests.next(), if !self.requests.is_empty() => {
-                    self.answer(answer);
+                    self.hub.answer(answer);
                 }
+                Some(()) = self.looks.next(), if !self.looks.is_empty() => {}
                 () = sleep_until(&hub, due) => {
                     self.answer_all();
                     hub.tick();
@@ -108,57 +97,13 @@ impl Pump {
     /// Carries out one piece of work. Never under the hub's mutex: a store may answer, and a watch
     /// may tell its snapshot, in place.
     fn start(&mut self, work: Work) {
-        let (flight, command, ttl, value) = match work {
-            Work::Command {
-                flight,
-                command,
-                ttl,
-                value,
-            } => (flight, command, ttl, value),
-            Work::Revalidate => return self.revalidate(),
+        let errand = match work {
+            Work::Errand(errand) => errand,
+            Work::Request(request) => return self.await_answer(request),
+            Work::Revalidate(keys) => return self.revalidate(keys),
         };
-        let store = Arc::clone(&self.hub.store);
-        match command {
-            Command::Claim { attempt, seen } => {
-                let request = ClaimRequest {
-                    key: Arc::clone(&flight.key.key),
-                    lock: flight.key.lock(),
-                    ttl,
-                    seen,
-                    holder: self.hub.holder.clone(),
-                    attempt: self.attempt_id(flight.number, attempt),
-                };
-                let claim = bounded(store.claim(request));
-                self.request(async move { Answer::Claim(flight, attempt, claim.await) });
-            }
-            Command::Renew { attempt, token } => {
-                let renew = bounded(store.renew(lease_id(&flight.key, token), ttl));
-                self.request(async move { Answer::Renew(flight, attempt, renew.await) });
-            }
-            Command::Publish { attempt, token } => {
-                let Some((bytes, retain)) = value else {
-                    // INVARIANT: the value of a fill stays on its desk until the flight retires.
-                    return self
-                        .hub
-                        .failed(flight, attempt, StoreError::unavailable("no value"));
-                };
-                let lease = lease_id(&flight.key, token);
-                let key = Arc::clone(&flight.key.key);
-                let publish = bounded(store.publish(lease, key, bytes, retain));
-                self.request(async move { Answer::Publish(flight, attempt, token, publish.await) });
-            }
-            Command::Release { attempt, token } => {
-                let release = bounded(store.release(lease_id(&flight.key, token)));
-                self.request(async move { Answer::Release(flight, attempt, release.await) });
-            }
-            Command::Put { seen } => {
-                let (bytes, retain): (Bytes, _) = value.unwrap_or_default();
-                let put = bounded(store.put(Arc::clone(&flight.key.key), bytes, retain, seen));
-                self.request(async move {
-                    drop(put.await);
-                    Answer::Done
-                });
-            }
+        let flight = errand.flight.clone();
+        match errand.command {
             Command::Watch => {
                 let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
                 let watched = flight.clone();
@@ -168,17 +113,25 @@ impl Pump {
                         hub.watched(watched.clone(), event);
                     }
                 };
-                let watch = store.watch(key, lock, Arc::new(watcher));
+                let watch = self.hub.store.watch(key, lock, Arc::new(watcher));
                 drop(self.watches.insert(flight.number, (flight, watch)));
             }
             Command::Unwatch => drop(self.watches.remove(&flight.number)),
+            Command::Claim { .. }
+            | Command::Renew { .. }
+            | Command::Publish { .. }
+            | Command::Put { .. }
+            | Command::Release { .. } => self.await_answer(self.hub.request(errand)),
             // The hub sees to these itself.
             Command::Fill { .. } | Command::WarnLeaseLost { .. } | Command::Land(_) => {}
         }
     }
 
-    fn request(&self, request: impl Future<Output = Answer> + Send + 'static) {
-        self.requests.push(Box::pin(request));
+    fn await_answer(&self, request: Request) {
+        self.requests.push(Box::pin(async move {
+            let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
+            answer.unwrap_or(Answer::Nothing)
+        }));
     }
 
     /// Passes on all answers that have come. After a time without a turn on its thread the pump finds
@@ -187,109 +140,44 @@ impl Pump {
         for _ in 0..self.requests.len() {
             // The budget of this turn may be spent, and then whatever is asked seems unanswered.
             match unconstrained(self.requests.next()).now_or_never() {
-                Some(Some(answer)) => self.answer(answer),
+                Some(Some(answer)) => self.hub.answer(answer),
                 Some(None) | None => break,
             }
         }
     }
 
-    fn answer(&self, answer: Answer) {
-        let hub = &self.hub;
-        match answer {
-            Answer::Claim(flight, attempt, Ok(claim)) => match claim {
-                Claim::Granted {
-                    token,
-                    remaining,
-                    generation,
-                } => hub.answered(
-                    flight,
-                    Event::LeaseGranted {
-                        attempt,
-                        token,
-                        remaining,
-                        generation,
-                    },
-                ),
-                Claim::Held {
-                    token, remaining, ..
-                } => {
-                    let token = Some(token);
-                    hub.answered(
-                        flight,
-                        Event::Held {
-                            attempt,
-                            token,
-                            remaining,
-                        },
-                    );
-                }
-                Claim::Newer { entry, latest } => {
-                    let key = KeyState {
-                        revision: entry.revision,
-                        entry: Some(entry),
-                    };
-                    hub.arrived(flight, Some(attempt), latest, key);
-                }
-            },
-            Answer::Renew(flight, attempt, Ok(renewal)) => hub.answered(
-                flight,
-                match renewal {
-                    Renewal::Renewed => Event::Renewed { attempt },
-                    Renewal::Lost => Event::LeaseLost { attempt },
-                },
-            ),
-            Answer::Publish(flight, attempt, token, Ok(publication)) => match publication {
-                Publication::Published(revision) => hub.published(flight, attempt, revision, token),
-                Publication::Fenced => hub.answered(flight, Event::Fenced { attempt }),
-            },
-            Answer::Release(flight, attempt, Ok(())) => {
-                hub.answered(flight, Event::Released { attempt });
-            }
-            Answer::Claim(flight, attempt, Err(error))
-            | Answer::Renew(flight, attempt, Err(error))
-            | Answer::Publish(flight, attempt, _, Err(error))
-            | Answer::Release(flight, attempt, Err(error)) => hub.failed(flight, attempt, error),
-            Answer::Done => {}
-        }
-    }
-
-    /// After a gap in the change stream: drops the copies that are out of date.
-    fn revalidate(&self) {
+    /// After a gap in the change stream: asks for the changes that may have been missed, until the store
+    /// has answered for each key: nobody would tell of them again.
+    fn revalidate(&self, keys: Vec<Arc<str>>) {
         let hub = Arc::clone(&self.hub);
-        self.request(async move {
-            for (key, revision) in hub.copies.revisions() {
-                match bounded(hub.store.read(Arc::clone(&key))).await {
-                    Ok(state) if state.revision != revision => {
-                        hub.copies.outdate(&key, state.revision);
+        self.looks.push(Box::pin(async move {
+            for key in keys {
+                loop {
+                    match read(&hub, &key).await {
+                        Ok(KeyState { revision, .. }) => {
+                            hub.changed(Change::Moved { key, revision });
+                            break;
+                        }
+                        // The next connection brings the next look.
+                        Err(_) if hub.is_deaf() => return,
+                        Err(StoreError::Unavailable(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+                        Err(_) => break,
                     }
-                    Ok(_) => {}
-                    // Unreachable again: the next connection brings the next look.
-                    Err(_) => break,
                 }
             }
-            Answer::Done
-        });
-    }
-
-    fn attempt_id(&self, flight: u64, attempt: Attempt) -> AttemptId {
-        let process = u128::from(self.hub.nonce) << 64;
-        AttemptId(process | u128::from(flight << 24) | u128::from(attempt.get() & 0xff_ffff))
+        }));
     }
 }
 
-fn lease_id(names: &Names, token: Token) -> LeaseId {
-    let lock = names.lock();
-    LeaseId { lock, token }
-}
-
-async fn bounded<T>(pending: Pending<T>) -> Result<T, StoreError> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, pending).await {
+async fn read(hub: &Hub, key: &Arc<str>) -> Result<KeyState, StoreError> {
+    let read = hub.store.read(Arc::clone(key));
+    match tokio::time::timeout(REQUEST_TIMEOUT, read).await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::unavailable("the store did not answer")),
     }
 }
 
-async fn sleep_until(hub: &Hub, due: Option<Instant>) {
+async fn sleep_until(hub: &Hub, due: Option<oneflight_core::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(hub.clock.moment(due)).await,
         None => std::future::pending().await,

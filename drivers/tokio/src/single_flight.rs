@@ -59,6 +59,7 @@ impl SingleFlight {
     /// Cancel-safe.
     pub async fn close(&self) {
         let hub = &self.inner.hub;
+        hub.revive();
         let idle = async {
             loop {
                 let idle = hub.idle.notified();
@@ -73,7 +74,7 @@ impl SingleFlight {
     }
 
     #[inline]
-    pub(crate) fn hub(&self) -> &Hub {
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
     }
 

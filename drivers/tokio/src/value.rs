@@ -68,12 +68,12 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    pub(crate) fn new(entry: Entry) -> Self {
+    pub(crate) fn new(entry: Entry, asked: Instant) -> Self {
         Self {
             value: Arc::new(Value::new(entry.value)),
             revision: entry.revision,
             token: entry.token,
-            times: Times::new(entry.age),
+            times: Times::new(entry.age, asked),
         }
     }
 
@@ -99,17 +99,18 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Of a value that was read now.
-    pub(crate) fn new(age: Duration) -> Self {
-        let read = Instant::now();
-        Self { age, read }
+    /// Of a value that the store was asked for at this moment. It was read a little later, so it counts
+    /// as older than it is, never as younger: what was published before a call began does not pass as
+    /// published since. (A push is not asked for: there it is the moment the store told of it.)
+    pub(crate) fn new(age: Duration, asked: Instant) -> Self {
+        Self { age, read: asked }
     }
 
     /// How old the value is, or was, at a moment: the store's age when it was read, and the time
     /// between by the local clock.
     pub(crate) fn age_at(self, moment: Instant) -> Duration {
         if moment >= self.read {
-            self.age + (moment - self.read)
+            self.age.saturating_add(moment - self.read)
         } else {
             self.age.saturating_sub(self.read - moment)
         }

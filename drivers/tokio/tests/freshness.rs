@@ -1,7 +1,5 @@
 //! What counts as fresh, and what the local copies show.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails as it should")]
-
 mod support;
 
 use std::sync::Arc;
@@ -221,4 +219,33 @@ async fn copies_are_bounded_and_can_be_limited_in_age() {
     soon(call.run(|_| fills.next())).await.unwrap();
     assert_eq!(store.claims(), trips + 1, "a copy of no age is not served");
     assert_eq!(fills.0.load(Ordering::SeqCst), 100);
+}
+
+#[tokio::test]
+async fn what_was_missed_before_the_change_stream_was_up_is_made_good() {
+    let store = Flaky::new();
+    store.set_deaf(true);
+    missed_and_made_good(store, || {}).await;
+}
+
+#[tokio::test]
+async fn what_was_missed_in_a_gap_is_made_good() {
+    let store = Flaky::new();
+    missed_and_made_good(store.clone(), || store.set_deaf(true)).await;
+}
+
+async fn missed_and_made_good(store: Flaky, break_off: impl Fn()) {
+    let here = SingleFlight::new(store.clone());
+    let there = SingleFlight::builder(store.clone()).local_copies(0).build();
+    let fills = Counter::new();
+    let handle = here.key("k").handle::<u64>();
+    assert_eq!(*soon(handle.run(|_| fills.next())).await.unwrap().value, 1);
+    break_off();
+    let call = there.key("k").fresh_for(Duration::ZERO);
+    assert_eq!(*soon(call.run(|_| fills.next())).await.unwrap().value, 2);
+    // While the stream is down, copies are still served.
+    assert_eq!(handle.hit().map(|landing| *landing.value), Some(1));
+    store.set_deaf(false);
+    until("the copy is gone", || handle.hit().is_none()).await;
+    assert_eq!(*soon(handle.run(|_| fills.next())).await.unwrap().value, 2);
 }

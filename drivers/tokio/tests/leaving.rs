@@ -1,7 +1,5 @@
 //! Callers that leave, fills that fail or panic: nobody hangs, nothing leaks.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails as it should")]
-
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

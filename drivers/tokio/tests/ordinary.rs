@@ -1,7 +1,5 @@
 //! The ordinary ways of a call.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails as it should")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! A store that fails, a lease that is lost, a value that does not decode.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails as it should")]
-
 mod support;
 
 use std::sync::Arc;

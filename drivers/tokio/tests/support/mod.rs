@@ -2,20 +2,19 @@
 
 #![allow(
     dead_code,
-    clippy::unwrap_used,
     reason = "each test file uses a part; a test that unwraps fails as it should"
 )]
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_store::{
-    ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState, MemoryStore,
-    Pending, Profile, Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription,
-    Watcher,
+    Change, ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState,
+    MemoryStore, Pending, Profile, Publication, PutOutcome, Renewal, Revision, Store, StoreError,
+    Subscription, Watcher,
 };
 use oneflight_tokio::{Error, Landing};
 use tokio::sync::watch;
@@ -68,6 +67,8 @@ struct State {
     open_watches: Arc<AtomicUsize>,
     /// Publishes whose answer is lost after they are committed.
     lost_answers: AtomicUsize,
+    deaf: AtomicBool,
+    listeners: Mutex<Vec<Arc<dyn ChangeListener>>>,
 }
 
 impl Flaky {
@@ -93,6 +94,19 @@ impl Flaky {
     /// The answers of this many publishes are lost.
     pub(crate) fn lose_publish_answers(&self, count: usize) {
         self.state.lost_answers.store(count, Ordering::SeqCst);
+    }
+
+    /// The change stream breaks off, or is not up yet: what changes is not told.
+    pub(crate) fn set_deaf(&self, deaf: bool) {
+        self.state.deaf.store(deaf, Ordering::SeqCst);
+        let change = if deaf {
+            Change::Gap(StoreError::unavailable("the stream broke off"))
+        } else {
+            Change::Connected
+        };
+        for listener in self.state.listeners.lock().unwrap().iter() {
+            listener.notify(change.clone());
+        }
     }
 
     /// Every call is carried out, but its answer is held back until this is over.
@@ -244,6 +258,17 @@ impl Store for Flaky {
     }
 
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
-        Store::changes(&self.inner, listener)
+        self.state
+            .listeners
+            .lock()
+            .unwrap()
+            .push(Arc::clone(&listener));
+        let state = Arc::clone(&self.state);
+        let hears = move |change| {
+            if !state.deaf.load(Ordering::SeqCst) {
+                listener.notify(change);
+            }
+        };
+        Store::changes(&self.inner, Arc::new(hears))
     }
 }

@@ -1,0 +1,269 @@
+//! The way of a call that has no fresh copy: aboard a flight until it lands.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use oneflight_core::{Judgement, Outcome, Unpublished, Verdict};
+use oneflight_store::StoreError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::Instant;
+
+use crate::call::Call;
+use crate::candidate::Candidate;
+use crate::freshness::Freshness;
+use crate::hub::{Failure, Filled, Landed, Mail, Seat};
+use crate::value::{Arrived, Value};
+use crate::{Error, Landing, Lease, Source};
+
+impl<P> Call<'_, P> {
+    /// The way of a call that has no fresh copy.
+    pub(crate) async fn fly<V, E, F, Fut>(
+        &self,
+        mut candidate: Option<Candidate<V>>,
+        mut fill: F,
+    ) -> Result<Landing<V>, Error<V, E>>
+    where
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+        E: Send + Sync + 'static,
+        F: FnMut(Lease) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+        P: Freshness<V>,
+    {
+        let started = Instant::now();
+        let hub = self.flights.ready();
+        loop {
+            let known = candidate
+                .as_ref()
+                .map_or(Verdict::UNKNOWN, Candidate::stale);
+            let mut seat = hub.board(self.names(), self.options.policy(), known);
+            let mut computed = None;
+            let mut malformed = None;
+            let landed = loop {
+                match poll_fn(|cx| seat.poll_mail(cx)).await {
+                    Mail::Judge(arrived) => {
+                        let (judgement, judged) = self.judge(&arrived, started);
+                        match judged {
+                            Ok(judged) => candidate = judged,
+                            Err(error) => malformed = Some(error),
+                        }
+                        seat.judged(Verdict {
+                            revision: arrived.revision,
+                            token: arrived.token,
+                            judgement,
+                        });
+                    }
+                    Mail::Fill {
+                        flight,
+                        attempt,
+                        lease,
+                    } => {
+                        let_the_pump_run().await;
+                        let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
+                        let filled = match aboard(&seat, fill).await {
+                            Ok(Ok(value)) => match Value::encode(&value) {
+                                Ok((value, decoded)) => {
+                                    computed = Some(decoded);
+                                    let (value, retain) = (Arc::new(value), self.options.retain);
+                                    Filled::Value { value, retain }
+                                }
+                                Err(error) => {
+                                    Filled::Failed(Failure::Codec(error.to_string().into()))
+                                }
+                            },
+                            Ok(Err(error)) => Filled::Failed(Failure::Error(Arc::new(error))),
+                            Err(panic) => {
+                                seat.fill_done(flight, attempt, Filled::Panicked);
+                                resume_unwind(panic);
+                            }
+                        };
+                        seat.fill_done(flight, attempt, filled);
+                    }
+                    Mail::Land(landed) => break landed,
+                }
+            };
+            drop(seat);
+            match self.landing(landed, candidate.take(), computed, malformed) {
+                Some(result) => return result,
+                // Another caller's error is of a type this one cannot share: fly on alone.
+                None => continue,
+            }
+        }
+    }
+
+    /// What this caller thinks of a value; the value itself if it decodes.
+    fn judge<V>(
+        &self,
+        arrived: &Arrived,
+        started: Instant,
+    ) -> (Judgement, Result<Option<Candidate<V>>, serde_json::Error>)
+    where
+        V: DeserializeOwned + Send + Sync + 'static,
+        P: Freshness<V>,
+    {
+        match arrived.value.decode() {
+            Ok(value) => {
+                // What counts is the age when the call began: a value published since is fresh.
+                let age = arrived.times.age_at(started);
+                let judgement = if self.accepts(&value, age) {
+                    Judgement::Fresh
+                } else {
+                    Judgement::Stale
+                };
+                (judgement, Ok(Some(Candidate::new(value, arrived))))
+            }
+            Err(_) if self.options.malformed_is_absent => (Judgement::Absent, Ok(None)),
+            Err(error) => (Judgement::Malformed, Err(error)),
+        }
+    }
+
+    /// Puts an outcome into the caller's words; `None` if the call is to begin again.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the outcomes are all named, and the enum may grow"
+    )]
+    fn landing<V, E>(
+        &self,
+        landed: Landed,
+        candidate: Option<Candidate<V>>,
+        computed: Option<Arc<V>>,
+        malformed: Option<serde_json::Error>,
+    ) -> Option<Result<Landing<V>, Error<V, E>>>
+    where
+        V: DeserializeOwned + Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let cause = |kind| self.cause(landed.cause.clone(), kind);
+        let found = |revision, source, stale| {
+            let judged = candidate.filter(|candidate| candidate.revision == revision);
+            match (judged, &landed.arrived) {
+                (Some(candidate), _) => Ok(candidate.land(source, stale)),
+                (None, Some(arrived)) => match arrived.value.decode() {
+                    Ok(value) => Ok(Candidate::new(value, arrived).land(source, stale)),
+                    Err(error) => Err(self.malformed(error)),
+                },
+                // INVARIANT: a revision lands only those who judged it or whose desk it lies on.
+                (None, None) => Err(Error::Unavailable(StoreError::unavailable(
+                    "the value was gone when it was wanted",
+                ))),
+            }
+        };
+        let uncoordinated = |value, source| Landing {
+            value,
+            source,
+            stale: false,
+            coordinated: false,
+            revision: None,
+            token: None,
+        };
+        Some(match landed.outcome {
+            Outcome::Cached { revision, stale } => found(revision, Source::Cached, stale),
+            Outcome::Awaited {
+                revision: Some(revision),
+            } => found(revision, Source::Awaited, false),
+            Outcome::Computed {
+                revision: Some(revision),
+            } => match computed {
+                Some(value) => Ok(Landing {
+                    value,
+                    source: Source::Computed,
+                    stale: false,
+                    coordinated: true,
+                    revision: Some(revision),
+                    token: landed.arrived.and_then(|arrived| arrived.token),
+                }),
+                None => found(revision, Source::Computed, false),
+            },
+            Outcome::Computed { revision: None } => Ok(uncoordinated(computed?, Source::Computed)),
+            Outcome::Awaited { revision: None } => match landed.computed?.decode() {
+                Ok(value) => Ok(uncoordinated(value, Source::Awaited)),
+                Err(error) => Err(self.malformed(error)),
+            },
+            Outcome::Aborted => match landed.failure? {
+                Failure::Error(error) => Err(Error::Aborted(error.downcast().ok()?)),
+                Failure::Codec(reason) => Err(Error::Malformed {
+                    key: self.key.into(),
+                    reason,
+                }),
+            },
+            Outcome::Panicked => Err(Error::Panicked),
+            Outcome::TimedOut => Err(Error::TimedOut),
+            Outcome::Fenced => Err(Error::Fenced),
+            Outcome::Unavailable => Err(Error::Unavailable(cause(Unpublished::Unavailable))),
+            Outcome::Refused => Err(Error::Refused(cause(Unpublished::Refused))),
+            Outcome::Malformed => Err(match malformed {
+                Some(error) => self.malformed(error),
+                None => self.store_error(cause(Unpublished::Malformed)),
+            }),
+            Outcome::Unpublished { cause: why } => Err(Error::Unpublished {
+                value: computed?,
+                cause: cause(why),
+            }),
+            // INVARIANT: this driver is released with its machine, whose outcomes these are.
+            _ => Err(Error::TimedOut),
+        })
+    }
+
+    /// What the store said last, if it is of the kind that the machine speaks of: other requests of the
+    /// key may have failed otherwise meanwhile.
+    fn cause(&self, last: Option<StoreError>, kind: Unpublished) -> StoreError {
+        match (kind, last) {
+            (Unpublished::Refused, Some(error @ StoreError::Refused(_)))
+            | (Unpublished::Malformed, Some(error @ StoreError::Malformed { .. }))
+            | (Unpublished::Unavailable, Some(error @ StoreError::Unavailable(_))) => error,
+            (Unpublished::Refused, _) => StoreError::refused("it did not say why"),
+            (Unpublished::Malformed, _) => StoreError::Malformed {
+                key: self.key.into(),
+                reason: "the store did not say why".into(),
+            },
+            (Unpublished::Unavailable | _, _) => no_answer(self.options.store_timeout()),
+        }
+    }
+
+    pub(crate) fn malformed<V, E>(&self, error: serde_json::Error) -> Error<V, E> {
+        Error::Malformed {
+            key: self.key.into(),
+            reason: error.to_string().into(),
+        }
+    }
+
+    pub(crate) fn store_error<V, E>(&self, error: StoreError) -> Error<V, E> {
+        match error {
+            StoreError::Refused(_) => Error::Refused(error),
+            StoreError::Malformed { key, reason } => Error::Malformed { key, reason },
+            StoreError::Unavailable(_) | _ => Error::Unavailable(error),
+        }
+    }
+}
+
+pub(crate) fn no_answer(timeout: Duration) -> StoreError {
+    StoreError::unavailable(format_args!("it did not answer within {timeout:?}"))
+}
+
+/// Runs a fill, and stays reachable meanwhile: should the pump's runtime end, this caller's task
+/// starts another pump. Mail that comes meanwhile is read when the fill is over.
+async fn aboard<T>(seat: &Seat, fill: impl Future<Output = T>) -> T {
+    let mut fill = pin!(fill);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = fill.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        seat.stay(cx);
+        Poll::Pending
+    })
+    .await
+}
+
+/// On many threads the pump may have been put into this worker's own slot, from where no other worker
+/// can take it: it must have run before a fill blocks this thread.
+async fn let_the_pump_run() {
+    if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,223 @@
+//! What is on hand: callers, keys, and work for the pump; and how the machine's orders are routed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use oneflight_core::{Command, FlightId, Flights, Instant, Order, Outcome, PassengerId};
+use oneflight_store::{Revision, StoreError};
+use quick_cache::DefaultHashBuilder;
+
+use super::seat::{Failure, Landed, Mail, Mailbox, post};
+use super::{Errand, Hub, Names, Work};
+use crate::lease::{Lease, LeaseState};
+use crate::value::{Arrived, Value};
+
+/// What is behind the mutex.
+pub(super) struct State {
+    pub(super) flights: Flights<Names>,
+    /// Of the callers who have not landed. The numbers are ours: no need to hash against an attack.
+    pub(super) seats: HashMap<PassengerId, Arc<Mailbox>, DefaultHashBuilder>,
+    pub(super) desks: BTreeMap<Names, Desk>,
+    pub(super) outbox: Vec<Work>,
+    pub(super) passengers: u64,
+    /// When the pump will wake by itself.
+    pub(super) armed: Instant,
+    /// The pump has requests at the store.
+    pub(super) busy: bool,
+    pub(super) closing: bool,
+    /// The change stream is not up: what is read now may be out of date unnoticed.
+    pub(super) gap: bool,
+}
+
+/// What is on hand for one key while somebody flies for it.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub(super) seats: usize,
+    pub(super) flights: BTreeSet<u64>,
+    pub(super) arrived: Option<Arrived>,
+    pub(super) computed: Option<Computed>,
+    /// The last revision of which a copy was kept.
+    pub(super) copied: Revision,
+    pub(super) failure: Option<Failure>,
+    pub(super) cause: Option<StoreError>,
+    pub(super) lease: Option<Arc<LeaseState>>,
+    /// The last revision that the change stream told of.
+    pub(super) moved: Revision,
+}
+
+/// What a fill has computed.
+pub(super) struct Computed {
+    pub(super) value: Arc<Value>,
+    pub(super) retain: Option<Duration>,
+    /// When: before its publish was first asked for.
+    pub(super) done: tokio::time::Instant,
+}
+
+/// What is to be done once the mutex is free.
+#[derive(Default)]
+pub(super) struct Calls {
+    pub(super) wakers: Vec<Waker>,
+    pub(super) pump: bool,
+}
+
+impl State {
+    pub(super) fn carry_out(&mut self, order: Order<Names>, hub: &Hub, calls: &mut Calls) {
+        match order {
+            Order::Command { flight, command } => self.command(flight, command, calls),
+            Order::Judge { key, passenger, .. } => {
+                let arrived = self.desks.get(&key).and_then(|desk| desk.arrived.clone());
+                if let Some(arrived) = arrived {
+                    self.mail(passenger, Mail::Judge(arrived), calls);
+                }
+            }
+            Order::Fill {
+                flight,
+                passenger,
+                attempt,
+                lease,
+            } => {
+                let Some(desk) = self.desks.get_mut(&flight.key) else {
+                    return;
+                };
+                desk.flights.insert(flight.number);
+                desk.failure = None;
+                let handle = desk.lease.insert(LeaseState::new(hub.clock));
+                let lease = Lease::new(lease, Arc::clone(handle));
+                let mail = Mail::Fill {
+                    flight,
+                    attempt,
+                    lease,
+                };
+                self.mail(passenger, mail, calls);
+            }
+            Order::Land {
+                key,
+                passenger,
+                outcome,
+            } => self.land(&key, passenger, outcome, hub, calls),
+            Order::Retired { flight } => {
+                if let Some(desk) = self.desks.get_mut(&flight.key) {
+                    desk.flights.remove(&flight.number);
+                }
+                self.clear(&flight.key);
+                // The pump tells whoever waits for the last clean-up.
+                calls.pump = true;
+            }
+        }
+    }
+
+    fn command(&mut self, flight: FlightId<Names>, command: Command, calls: &mut Calls) {
+        let desk = self.desks.get_mut(&flight.key);
+        let mut value = None;
+        match command {
+            Command::WarnLeaseLost { warning, .. } => {
+                if let Some(lease) = desk.and_then(|desk| desk.lease.as_ref()) {
+                    lease.warn(warning);
+                }
+                return;
+            }
+            Command::Claim { .. } => {
+                if let Some(desk) = desk {
+                    desk.flights.insert(flight.number);
+                    desk.cause = None;
+                }
+            }
+            Command::Publish { .. } | Command::Put { .. } => {
+                value = desk
+                    .and_then(|desk| desk.computed.as_ref())
+                    .map(|computed| (computed.value.bytes(), computed.retain));
+            }
+            Command::Watch
+            | Command::Unwatch
+            | Command::Renew { .. }
+            | Command::Release { .. }
+            | Command::Fill { .. }
+            | Command::Land(_) => {}
+        }
+        let ttl = self.flights.policy(&flight).map(|policy| policy.lease_ttl);
+        self.outbox.push(Work::Errand(Errand {
+            flight,
+            command,
+            ttl: ttl.unwrap_or_default(),
+            value,
+        }));
+        calls.pump = true;
+    }
+
+    fn land(
+        &mut self,
+        names: &Names,
+        passenger: PassengerId,
+        outcome: Outcome,
+        hub: &Hub,
+        calls: &mut Calls,
+    ) {
+        let Some(desk) = self.desks.get_mut(names) else {
+            return;
+        };
+        let revision = match outcome {
+            Outcome::Cached { revision, .. } => Some(revision),
+            Outcome::Computed { revision } | Outcome::Awaited { revision } => revision,
+            Outcome::Aborted
+            | Outcome::Panicked
+            | Outcome::TimedOut
+            | Outcome::Fenced
+            | Outcome::Unavailable
+            | Outcome::Refused
+            | Outcome::Malformed
+            | Outcome::Unpublished { .. }
+            | _ => None,
+        };
+        let arrived = desk
+            .arrived
+            .as_ref()
+            .filter(|arrived| Some(arrived.revision) == revision);
+        if let Some(arrived) = arrived
+            && arrived.revision >= desk.moved
+            && arrived.revision > desk.copied
+            && !matches!(outcome, Outcome::Cached { stale: true, .. })
+            && let Some(copy) = arrived.copy()
+        {
+            desk.copied = arrived.revision;
+            hub.copies.insert(&names.key, copy);
+        }
+        let landed = Landed {
+            outcome,
+            arrived: arrived.cloned(),
+            computed: desk
+                .computed
+                .as_ref()
+                .map(|computed| Arc::clone(&computed.value)),
+            failure: desk.failure.clone(),
+            cause: desk.cause.clone(),
+        };
+        if let Some(mailbox) = self.seats.remove(&passenger) {
+            desk.seats -= 1;
+            post(&mailbox, Mail::Land(landed), calls);
+        }
+        self.clear(names);
+    }
+
+    /// Somebody is to be served, or something is to be cleaned up.
+    pub(super) fn has_work(&self) -> bool {
+        !self.flights.is_idle() || !self.outbox.is_empty()
+    }
+
+    fn mail(&self, passenger: PassengerId, mail: Mail, calls: &mut Calls) {
+        if let Some(mailbox) = self.seats.get(&passenger) {
+            post(mailbox, mail, calls);
+        }
+    }
+
+    /// Takes away a desk that nobody needs any more.
+    pub(super) fn clear(&mut self, names: &Names) {
+        if let Some(desk) = self.desks.get(names)
+            && desk.seats == 0
+            && desk.flights.is_empty()
+        {
+            self.desks.remove(names);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Many runs: one after another on each thread, each judged as it goes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::bugs::Bug;
+use crate::check::{Checker, Violation};
+use crate::draw::{Profile, draw};
+use crate::plan::Plan;
+use crate::stats::Stats;
+use crate::trace::{Key, Line, Nanos, NodeId, Record, What};
+use crate::world::{Observer, Run, World, bounds, header};
+
+/// What is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The first seed.
+    pub from: u64,
+    /// The one after the last.
+    pub until: u64,
+    /// What kind of runs.
+    pub profile: Profile,
+    /// How many processes each; drawn if `None`.
+    pub nodes: Option<u32>,
+    /// How many threads.
+    pub jobs: usize,
+}
+
+/// A seed that broke promises.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// What was broken.
+    pub violations: Vec<Violation>,
+}
+
+/// Progress, to be read while a batch runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Runs so far.
+    pub runs: AtomicU64,
+    /// Virtual time so far, in microseconds.
+    pub micros: AtomicU64,
+    /// Faults so far.
+    pub faults: AtomicU64,
+    /// Failures so far.
+    pub failures: AtomicU64,
+}
+
+/// The checker and the counters, side by side.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    /// The checker.
+    pub checker: Checker,
+    /// The counters.
+    pub stats: Option<&'a mut Stats>,
+    /// The records, if they are wanted.
+    pub records: Option<Vec<Record<Key>>>,
+}
+
+impl Judge<'_> {
+    /// For one plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let checker = Checker::new(plan.store.profile, Some(bounds(plan))).seeing_the_store();
+        Self {
+            checker,
+            stats: None,
+            records: None,
+        }
+    }
+}
+
+impl Observer for Judge<'_> {
+    fn see(&mut self, at: Nanos, node: NodeId, what: &What<Key>) {
+        self.checker.see(at, node, what);
+        if let Some(stats) = &mut self.stats {
+            stats.see(at, node, what);
+        }
+        if let Some(records) = &mut self.records {
+            let what = what.clone();
+            records.push(Record { at, node, what });
+        }
+    }
+}
+
+/// Runs one plan and judges it.
+#[must_use]
+pub fn judge(plan: &Plan, bug: Option<Bug>) -> (Vec<Violation>, Run) {
+    let mut judge = Judge::new(plan);
+    let run = World::new(plan, &mut judge).with_bug(bug).run();
+    (judge.checker.finish(), run)
+}
+
+/// Runs one plan, judges it and keeps its trace.
+#[must_use]
+pub fn trace(plan: &Plan, bug: Option<Bug>) -> (Vec<Line<Key>>, Vec<Violation>, Run) {
+    let mut judge = Judge::new(plan);
+    judge.records = Some(Vec::new());
+    let run = World::new(plan, &mut judge)
+        .with_bug(bug)
+        .keeping_fates()
+        .run();
+    let mut lines = vec![Line::Header(header(plan))];
+    let records = judge.records.take().unwrap_or_default();
+    lines.extend(records.into_iter().map(Line::Record));
+    (lines, judge.checker.finish(), run)
+}
+
+/// Runs a batch.
+#[must_use]
+pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
+    const CHUNK: u64 = 64;
+    let next = AtomicU64::new(batch.from);
+    let work = || {
+        let mut stats = Stats::default();
+        let mut failures = Vec::new();
+        loop {
+            let from = next.fetch_add(CHUNK, Ordering::Relaxed);
+            if from >= batch.until || failures.len() > 1000 {
+                return (stats, failures);
+            }
+            let (before, faults) = (stats.time, stats.all_faults());
+            for seed in from..batch.until.min(from + CHUNK) {
+                let plan = draw(seed, batch.profile, batch.nodes);
+                let violations = run_one(&plan, &mut stats);
+                if !violations.is_empty() {
+                    failures.push(Failure { seed, violations });
+                    progress.failures.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            let micros = ((stats.time - before) / 1000) as u64;
+            progress.runs.fetch_add(CHUNK, Ordering::Relaxed);
+            let faults = stats.all_faults() - faults;
+            progress.faults.fetch_add(faults, Ordering::Relaxed);
+            progress.micros.fetch_add(micros, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..batch.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let mut stats = Stats::default();
+        let mut failures = Vec::new();
+        for thread in threads {
+            // A panic of a run is a bug of the simulator: it is passed on.
+            let (more, failed) = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            stats.add(&more);
+            failures.extend(failed);
+        }
+        failures.sort_by_key(|failure| failure.seed);
+        (stats, failures)
+    })
+}
+
+fn run_one(plan: &Plan, stats: &mut Stats) -> Vec<Violation> {
+    stats.begin();
+    let mut coverage = std::mem::take(&mut stats.coverage);
+    let mut judge = Judge::new(plan);
+    judge.stats = Some(stats);
+    let run = World::new(plan, &mut judge)
+        .with_coverage(Some(&mut coverage))
+        .run();
+    let violations = judge.checker.finish();
+    stats.coverage = coverage;
+    stats.runs += 1;
+    stats.events += run.events;
+    stats.time += u128::from(run.time);
+    violations
+}

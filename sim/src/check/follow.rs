@@ -1,0 +1,576 @@
+//! What each record means for what the checker remembers, and which invariants it puts to the test.
+
+use oneflight_core::{Outcome, PassengerId, Revision, Token};
+
+use super::state::{FillState, LeaseState, Write};
+use super::{Checker, liveness, safety};
+use crate::trace::{Answer, Digest, Fault, Key, Nanos, NodeId, Request, What};
+
+impl Checker {
+    pub(super) fn follow(&mut self, node: NodeId, what: &What<Key>) {
+        let at = self.state.at;
+        match what {
+            What::Up { .. } => self.state.node(node).down = false,
+            What::Down { .. } => self.down(node),
+            What::Began {
+                key,
+                passenger,
+                freshness,
+            } => {
+                let call = self.state.call(node, passenger.0);
+                call.known = true;
+                call.key = key.0;
+                call.began = at;
+                call.freshness = Some(*freshness);
+                self.state.node(node).board(*key, passenger.0);
+            }
+            What::Told {
+                now,
+                notice,
+                orders,
+            } => self.told(node, now.as_nanos(), notice, orders),
+            What::Landed {
+                key,
+                passenger,
+                outcome,
+                digest,
+                local,
+            } => self.landed(node, *key, *passenger, *outcome, *digest, *local),
+            What::Left { key, passenger } => {
+                let call = *self.state.call(node, passenger.0);
+                self.report("S8 OneLanding", node, Some(*key), safety::s8_once(&call));
+                self.state.call(node, passenger.0).left = true;
+                self.state.node(node).close(*key, passenger.0);
+                let unfinished = call.computed.is_some() && call.acknowledged.is_none();
+                if call.filling || unfinished {
+                    self.state.key(*key).charged += 1;
+                }
+            }
+            What::FillBegan {
+                key,
+                passenger,
+                token,
+                ..
+            } => self.fill_began(node, *key, *passenger, *token),
+            What::FillEnded {
+                key,
+                passenger,
+                digest,
+                ..
+            } => {
+                let call = self.state.call(node, passenger.0);
+                call.filling = false;
+                call.computed = *digest;
+                let began = call.fill_began;
+                match digest {
+                    Some(digest) => self.state.key(*key).fills.push(FillState {
+                        node,
+                        passenger: passenger.0,
+                        digest: *digest,
+                        began,
+                    }),
+                    None => self.state.key(*key).charged += 1,
+                }
+            }
+            What::Sent {
+                id,
+                key,
+                flight,
+                request,
+            } => self.sent(node, *id, *key, *flight, request),
+            What::Committed {
+                id,
+                time,
+                key,
+                from,
+                request,
+                answer,
+                ..
+            } => self.committed(*id, *time, *key, *from, request, answer),
+            What::Answered { .. } => {}
+            What::Healed { broken } => {
+                for (index, node) in self.state.nodes.iter_mut().enumerate() {
+                    if !broken.contains(&(index as NodeId)) {
+                        for call in &mut node.calls {
+                            call.degrade_by = None;
+                        }
+                    }
+                }
+            }
+            What::WatchOpened {
+                key,
+                watcher,
+                flight,
+            } => self.state.key(*key).watchers.push((*watcher, *flight, at)),
+            What::WatchClosed {
+                key,
+                watcher,
+                flight,
+            } => {
+                let state = self.state.key(*key);
+                state
+                    .watchers
+                    .retain(|open| (open.0, open.1) != (*watcher, *flight));
+                if state.claim_due.is_some_and(|due| due.2 == *watcher) {
+                    state.claim_due = None;
+                }
+            }
+            What::Changes { connected } => {
+                self.state.node(node).connected = connected.then_some(at);
+            }
+            What::Fault { fault, until } => self.fault(node, *fault, *until),
+            What::Ended { pending } => self.ended(pending),
+        }
+    }
+
+    fn down(&mut self, node: NodeId) {
+        let state = self.state.node(node);
+        state.down = true;
+        state.open.clear();
+        for call in &mut state.calls {
+            call.left |= call.is_open();
+        }
+        for key in &mut self.state.keys {
+            key.watchers.retain(|open| open.0 != node);
+            if key.claim_due.is_some_and(|due| due.2 == node) {
+                key.claim_due = None;
+            }
+        }
+    }
+
+    fn fault(&mut self, node: NodeId, fault: Fault, until: Nanos) {
+        let at = self.state.at;
+        match fault {
+            Fault::Cancelled | Fault::FillFailed | Fault::Forgotten | Fault::Garbled => return,
+            Fault::WritesForgotten | Fault::TokensForgotten | Fault::LockEvicted => {
+                self.state.amnesia = true;
+                for key in &mut self.state.keys {
+                    key.amnesia = true;
+                }
+            }
+            Fault::CutUp | Fault::CutDown => self.cut(node, until),
+            _ => {}
+        }
+        if fault == Fault::ClockJumped {
+            // Nothing excuses that.
+        } else if node == 0 {
+            self.state.troubles.push((at, until, fault));
+        } else {
+            self.state.node(node).troubles.push((at, until, fault));
+        }
+    }
+
+    /// A node is cut off: whoever waits there must do without the store before long.
+    fn cut(&mut self, node: NodeId, until: Nanos) {
+        let Some(bounds) = self.state.bounds else {
+            return;
+        };
+        let (at, slack) = (self.state.at, self.state.slack());
+        for key in 0..self.state.keys.len() as u32 {
+            let key = Key(key);
+            let calls = self.state.node(node).open_calls(key).to_vec();
+            let state = self.state.node(node);
+            let busy = calls.iter().any(|passenger| state.call(*passenger).filling)
+                || state.flights.iter().any(|flight| {
+                    flight.key == key.0 && flight.publishing && flight.retired.is_none()
+                });
+            for passenger in calls.iter().filter(|_| !busy) {
+                let Some(policy) = self.state.call(node, *passenger).policy else {
+                    continue;
+                };
+                let timeout = (2 * policy.store_timeout + policy.max_backoff).as_nanos() as Nanos;
+                let due = at + 3 * bounds.detect + self.state.stretched(timeout) + slack;
+                if due.saturating_add(2 * bounds.detect) < until {
+                    let call = self.state.call(node, *passenger);
+                    call.degrade_by = call.degrade_by.or(Some((at, due)));
+                }
+            }
+        }
+    }
+
+    fn sent(&mut self, node: NodeId, id: u64, key: Key, flight: Option<u64>, request: &Request) {
+        let requests = &mut self.state.requests;
+        let index = id as usize;
+        if index == requests.len() {
+            requests.push(flight.unwrap_or(0));
+        }
+        if let Request::Claim { .. } = request
+            && let Some(number) = flight
+        {
+            let state = self.state.node(node);
+            let ticks = state.ticks;
+            let flight = state.flight(number);
+            flight.claims_sent += 1;
+            let mut flight = *flight;
+            flight.reasons += ticks;
+            self.report("L9 Budget", node, Some(key), liveness::l9_budget(&flight));
+            self.state.key(key).claims += 1;
+            let state = &self.state.keys[key.index()];
+            let (herd, late) = (self.state.l8_herd(state), self.state.l2_claimed(state));
+            self.report("L8 Herd", node, Some(key), herd);
+            self.report("L2 Prompt", node, Some(key), late);
+            self.state.key(key).claim_due = None;
+        }
+    }
+
+    fn landed(
+        &mut self,
+        node: NodeId,
+        key: Key,
+        passenger: PassengerId,
+        outcome: Outcome,
+        digest: Option<Digest>,
+        local: bool,
+    ) {
+        let call = *self.state.call(node, passenger.0);
+        self.state.key(key);
+        let state = &self.state.keys[key.index()];
+        let sees = self.state.sees_store;
+        let found = [
+            ("S8 OneLanding", safety::s8_once(&call)),
+            (
+                "S4 Provenance",
+                safety::s4_provenance(state, &call, node, outcome, digest, sees),
+            ),
+            ("S7 RideOrFill", safety::s7_awaited(&call, outcome)),
+            ("S8 OneLanding", safety::s8_label(&call, outcome)),
+            (
+                "S9 HonestFailure",
+                safety::s9_committed(state, &call, outcome),
+            ),
+            ("S9 HonestFailure", safety::s9_allowed(&call, outcome)),
+            ("S10 HonestStale", safety::s10_stale(&call, outcome)),
+            ("S11 NoPoison", safety::s11_poison(&call, outcome)),
+            ("L1 Terminates", self.state.l1_terminates(node, &call)),
+            ("L2 Prompt", self.state.l2_landed(node, &call)),
+            ("L2 Prompt", self.state.l2_wakes(node, &call)),
+            (
+                "L4 NoVainTimeout",
+                self.state.l4_vain(state, node, &call, outcome),
+            ),
+            ("L5 DegradePrompt", self.state.l5_degrade(node, &call)),
+            (
+                "S17 LocalCopiesFollow",
+                match outcome {
+                    Outcome::Cached { revision, .. } if local => {
+                        self.state.s17_copies(key, node, revision)
+                    }
+                    _ => None,
+                },
+            ),
+        ];
+        for (invariant, story) in found {
+            let story = story.map(|story| format!("call {}: {story}", passenger.0));
+            self.report(invariant, node, Some(key), story);
+        }
+        if !self.state.sees_store {
+            self.recorded.landed(key, outcome, digest);
+        }
+        self.state.call(node, passenger.0).landed = true;
+        self.state.node(node).close(key, passenger.0);
+    }
+
+    fn fill_began(&mut self, node: NodeId, key: Key, passenger: PassengerId, token: Option<Token>) {
+        let at = self.state.at;
+        let call = *self.state.call(node, passenger.0);
+        self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
+        let late = self.state.l5_degrade(node, &call);
+        self.report("L5 DegradePrompt", node, Some(key), late);
+        let elapsed = at.saturating_sub(call.began);
+        let margin = self.state.stretched(elapsed) - elapsed + self.state.slack();
+        let sees = self.state.sees_store;
+        let state = self.state.key(key);
+        let lease = state.lease.filter(|lease| Some(lease.token) == token);
+        let forgotten = state.forgotten;
+        if let Some(lease) = lease.filter(|_| sees && !state.amnesia) {
+            let garbled = state.garbled;
+            if state.generation == Some(lease.generation) {
+                state.filled += 1;
+            } else if state.generation.is_none_or(|last| last < lease.generation) {
+                state.generation = Some(lease.generation);
+                state.filled = 1;
+                state.charged = 0;
+            }
+            let excused = safety::s6_excused(state);
+            self.report("S6 ExcusedDuplicates", node, Some(key), excused);
+            // A composite store looks at the value only after the grant: it may be forgotten by then.
+            let stood = forgotten.is_none_or(|forgotten| forgotten < lease.granted);
+            let redundant = safety::s5_redundant(&call, &lease, garbled, margin).filter(|_| stood);
+            self.report("S5 NoRedundantFill", node, Some(key), redundant);
+        }
+        let call = self.state.call(node, passenger.0);
+        call.fills += 1;
+        call.filling = true;
+        call.fill_began = at;
+        call.fill_token = token;
+        call.computed = None;
+        call.fenced = false;
+        call.acknowledged = None;
+        call.prompt = None;
+        let calls = self.state.node(node).open_calls(key).to_vec();
+        for passenger in calls {
+            self.state.call(node, passenger).degrade_by = None;
+        }
+    }
+
+    fn committed(
+        &mut self,
+        id: u64,
+        time: Nanos,
+        key: Key,
+        from: NodeId,
+        request: &Request,
+        answer: &Answer,
+    ) {
+        let amnesia = self.state.amnesia;
+        let profile = self.state.profile;
+        let state = self.state.key(key);
+        state.amnesia |= amnesia;
+        if !state.amnesia {
+            let wrong = state.row.follow(&profile, time, id, request, answer);
+            self.report("Store", from, Some(key), wrong);
+        }
+        match (*request, *answer) {
+            (
+                Request::Claim { ttl, .. },
+                Answer::Granted {
+                    token, generation, ..
+                },
+            ) => self.granted(id, key, from, token, generation, ttl),
+            (Request::Renew { token, ttl }, Answer::Renewed) => {
+                let at = self.state.at;
+                let state = self.state.key(key);
+                let mut wrong = None;
+                match &mut state.lease {
+                    Some(lease) if lease.token == token && !lease.ended => {
+                        lease.lapses = at + ttl;
+                        lease.ttl = ttl;
+                    }
+                    lease => {
+                        let newest = lease.map(|lease| lease.token);
+                        wrong = Some(format!(
+                            "a renewal of token {token} was accepted; the newest is {newest:?}"
+                        ));
+                    }
+                }
+                let wrong = wrong.filter(|_| !state.amnesia);
+                self.report("S2 OneHolder", from, Some(key), wrong);
+            }
+            (Request::Publish { token, digest }, Answer::Published { revision }) => {
+                let state = self.state.key(key);
+                if !state.writes.iter().any(|write| write.revision == revision) {
+                    let story = safety::s3_publish(state.lease.as_ref(), token);
+                    let story = story.filter(|_| !state.amnesia);
+                    self.report("S3 NoStalePublish", from, Some(key), story);
+                    if profile.atomic_publish
+                        && let Some(lease) = &mut self.state.key(key).lease
+                    {
+                        lease.ended = true;
+                    }
+                    self.written(key, from, revision, digest, Some(token));
+                }
+            }
+            (Request::Release { token }, Answer::Released { freed: true }) => {
+                if let Some(lease) = &mut self.state.key(key).lease
+                    && lease.token == token
+                {
+                    lease.ended = true;
+                }
+                self.freed(key);
+            }
+            (Request::Put { digest, .. }, Answer::Written { revision }) => {
+                let flight = self.state.requests.get(id as usize).copied();
+                let seen = self.state.node(from).flight(flight.unwrap_or(0)).put_seen;
+                let state = self.state.key(key);
+                let story = safety::s3_put(state, seen).filter(|_| !state.amnesia);
+                self.report("S3 NoStalePublish", from, Some(key), story);
+                self.written(key, from, revision, digest, None);
+            }
+            (Request::Forget, Answer::Written { revision }) => self.forgotten(key, from, revision),
+            _ => {}
+        }
+    }
+
+    fn granted(
+        &mut self,
+        id: u64,
+        key: Key,
+        node: NodeId,
+        token: Token,
+        generation: Revision,
+        ttl: Nanos,
+    ) {
+        let at = self.state.at;
+        let pause = self.state.stretched(liveness::pause_of(&self.state, key));
+        let state = &self.state.keys[key.index()];
+        let before = state.lease;
+        if before.is_some_and(|lease| lease.token == token) {
+            return; // The same grant again.
+        }
+        if !state.amnesia {
+            let once = safety::s1_token(state, token);
+            let alone = safety::s2_one_holder(before.as_ref(), token, at);
+            let late = before
+                .as_ref()
+                .and_then(|lease| self.state.l3_takeover(state, lease, pause));
+            let lapsed = before
+                .as_ref()
+                .and_then(|lease| self.state.l6_heartbeat(lease));
+            self.report("S1 TokenMonotonic", node, Some(key), once);
+            self.report("S2 OneHolder", node, Some(key), alone);
+            self.report("L3 Takeover", node, Some(key), late);
+            if let Some((invariant, story)) = lapsed {
+                self.report(invariant, node, Some(key), Some(story));
+            }
+        }
+        let flight = self.state.requests.get(id as usize).copied();
+        let state = self.state.key(key);
+        if state.generation == Some(generation) && before.is_some_and(|lease| !lease.ended) {
+            state.charged += 1;
+        }
+        state.max_token = state.max_token.max(token.get());
+        state.claims = 0;
+        state.claim_due = None;
+        state.lease = Some(LeaseState {
+            token,
+            node,
+            flight: flight.unwrap_or(0),
+            granted: at,
+            lapses: at + ttl,
+            ttl,
+            generation,
+            ended: false,
+            value: state.value,
+        });
+    }
+
+    fn written(
+        &mut self,
+        key: Key,
+        from: NodeId,
+        revision: Revision,
+        digest: Digest,
+        token: Option<Token>,
+    ) {
+        let at = self.state.at;
+        let state = self.state.key(key);
+        let whole = !state.amnesia;
+        let grown = safety::s1_revision(state, revision).filter(|_| whole);
+        let fill = state
+            .fills
+            .iter()
+            .find(|fill| fill.digest == digest)
+            .copied();
+        let old = safety::s14_forgotten(state, fill.as_ref()).filter(|_| whole);
+        self.report("S1 TokenMonotonic", from, Some(key), grown);
+        self.report("S14 Forgotten", from, Some(key), old);
+        if let Some(fill) = fill {
+            let call = *self.state.call(fill.node, fill.passenger);
+            if let Some(outcome) = call.failed.filter(|_| call.computed == Some(digest)) {
+                let story = format!(
+                    "call {} of node {} ended {outcome:?}, and its value was committed after that",
+                    fill.passenger, fill.node
+                );
+                self.report("S9 HonestFailure", from, Some(key), Some(story));
+            }
+        }
+        let write = Write {
+            revision,
+            digest,
+            token,
+            at,
+        };
+        let state = self.state.key(key);
+        state.max_revision = state.max_revision.max(revision);
+        state.value = Some(write);
+        state.writes.push(write);
+        self.promise(key, revision);
+    }
+
+    /// Whoever listens and is satisfied by what was just written must land before long.
+    fn promise(&mut self, key: Key, revision: Revision) {
+        let Some(bounds) = self.state.bounds else {
+            return;
+        };
+        let at = self.state.at;
+        let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
+        for index in 0..self.state.keys[key.index()].watchers.len() {
+            let (node, _, _) = self.state.keys[key.index()].watchers[index];
+            let state = self.state.node(node);
+            for position in 0..state.open_calls(key).len() {
+                let passenger = state.open_calls(key)[position];
+                let call = state.call(passenger);
+                let simple = call.freshness.is_some_and(|it| !it.predicate);
+                if simple && call.policy.is_some() && !call.filling && !call.ordered_to_land {
+                    call.prompt = Some((at, due, revision));
+                }
+            }
+        }
+    }
+
+    fn forgotten(&mut self, key: Key, from: NodeId, revision: Revision) {
+        let at = self.state.at;
+        let state = self.state.key(key);
+        let grown = safety::s1_revision(state, revision).filter(|_| !state.amnesia);
+        self.report("S1 TokenMonotonic", from, Some(key), grown);
+        let state = self.state.key(key);
+        state.max_revision = state.max_revision.max(revision);
+        state.forgotten = Some(at);
+        state.value = None;
+        state.writes.push(safety::forgotten(revision, at));
+        if let Some(lease) = &mut state.lease {
+            lease.ended = true;
+        }
+        for node in &mut self.state.nodes {
+            for call in node.calls.iter_mut().filter(|call| call.key == key.0) {
+                call.prompt = None;
+            }
+        }
+        self.freed(key);
+    }
+
+    /// The lock is free: if somebody listens, somebody must claim before long.
+    fn freed(&mut self, key: Key) {
+        let Some(bounds) = self.state.bounds else {
+            return;
+        };
+        let at = self.state.at;
+        let pause = liveness::pause_of(&self.state, key);
+        let due = at + bounds.trip + self.state.stretched(pause) + self.state.slack();
+        let state = &self.state.keys[key.index()];
+        let waiter = state.watchers.iter().find(|(node, flight, since)| {
+            let waits = self.state.nodes.get(*node as usize).is_some_and(|it| {
+                it.flights
+                    .get(flight.saturating_sub(1) as usize)
+                    .is_some_and(|flight| flight.watching)
+            });
+            waits && !self.state.is_disturbed(*node, *since, at)
+        });
+        let (due, free) = match waiter {
+            Some((node, _, _)) => (Some((at, due, *node)), true),
+            None => (None, false),
+        };
+        if free && state.value.is_none_or(|value| value.at < at) {
+            self.state.key(key).claim_due = due;
+        }
+    }
+
+    fn ended(&mut self, pending: &[String]) {
+        for reason in pending {
+            let invariant = liveness::at_the_end(reason);
+            self.report(invariant, 0, None, Some(reason.clone()));
+        }
+        for index in 0..self.state.keys.len() {
+            let key = Key(index as u32);
+            let state = &self.state.keys[index];
+            let lapsed = state
+                .lease
+                .as_ref()
+                .filter(|_| !state.amnesia)
+                .and_then(|lease| self.state.l6_heartbeat(lease));
+            if let Some((invariant, story)) = lapsed {
+                self.report(invariant, 0, Some(key), Some(story));
+            }
+        }
+    }
+}

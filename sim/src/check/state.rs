@@ -1,0 +1,242 @@
+//! What the checker remembers: constant state per key, per call, per flight.
+
+use oneflight_core::{Attempt, Judgement, Policy, Revision, Token};
+
+use crate::trace::{Digest, Fault, Freshness, Key, Nanos, NodeId};
+
+/// How many of a key's last writes and fills are remembered.
+const REMEMBERED: usize = 256;
+
+/// A list that forgets its oldest.
+#[derive(Clone, Debug)]
+pub(super) struct Last<T>(Vec<T>);
+
+impl<T> Default for Last<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Last<T> {
+    pub(super) fn push(&mut self, item: T) {
+        if self.0.len() >= 2 * REMEMBERED {
+            drop(self.0.drain(..REMEMBERED));
+        }
+        self.0.push(item);
+    }
+
+    /// From the newest.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().rev()
+    }
+
+    /// It has forgotten some.
+    pub(super) fn is_partial(&self) -> bool {
+        self.0.len() >= REMEMBERED
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyState {
+    /// A fail-over or an eviction has made the past moot: the store's promises are judged no more.
+    pub(super) amnesia: bool,
+    pub(super) max_token: u64,
+    pub(super) max_revision: Revision,
+    /// The newest lease.
+    pub(super) lease: Option<LeaseState>,
+    /// The current value.
+    pub(super) value: Option<Write>,
+    pub(super) writes: Last<Write>,
+    /// The last revision that somebody judged as not to be decoded.
+    pub(super) garbled: Revision,
+    pub(super) fills: Last<FillState>,
+    /// When the key was last forgotten.
+    pub(super) forgotten: Option<Nanos>,
+    /// The generation last filled, its fills, and the faults charged to it.
+    pub(super) generation: Option<Revision>,
+    pub(super) filled: u32,
+    pub(super) charged: u32,
+    /// The open watches at the store, and since when.
+    pub(super) watchers: Vec<(NodeId, u64, Nanos)>,
+    /// Somebody must have claimed by then, since the lock was freed at that time; told to that node.
+    pub(super) claim_due: Option<(Nanos, Nanos, NodeId)>,
+    /// Claims sent since the lock was last granted.
+    pub(super) claims: u32,
+    /// The store's own row, by the reference model.
+    pub(super) row: super::model::Row,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeaseState {
+    pub(super) token: Token,
+    pub(super) node: NodeId,
+    pub(super) flight: u64,
+    pub(super) granted: Nanos,
+    pub(super) lapses: Nanos,
+    pub(super) ttl: Nanos,
+    pub(super) generation: Revision,
+    /// It was released, published under or forgotten.
+    pub(super) ended: bool,
+    /// The value that stood when it was granted.
+    pub(super) value: Option<Write>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    pub(super) revision: Revision,
+    pub(super) digest: Digest,
+    pub(super) token: Option<Token>,
+    pub(super) at: Nanos,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FillState {
+    pub(super) node: NodeId,
+    pub(super) passenger: u64,
+    pub(super) digest: Digest,
+    pub(super) began: Nanos,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct NodeState {
+    pub(super) down: bool,
+    pub(super) calls: Vec<CallState>,
+    pub(super) flights: Vec<FlightState>,
+    /// The open calls of each key.
+    pub(super) open: Vec<Vec<u64>>,
+    /// What disturbs it: from, until, what.
+    pub(super) troubles: Vec<(Nanos, Nanos, Fault)>,
+    /// Since when its change stream is up.
+    pub(super) connected: Option<Nanos>,
+    /// The keys for which its store was found unreachable.
+    pub(super) unreachable: Vec<bool>,
+    /// The last revision of each key that has come.
+    pub(super) arrivals: Vec<Revision>,
+    /// How often its timer fired.
+    pub(super) ticks: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CallState {
+    pub(super) known: bool,
+    pub(super) key: u32,
+    pub(super) began: Nanos,
+    pub(super) freshness: Option<Freshness>,
+    pub(super) policy: Option<Policy>,
+    pub(super) ordered_to_land: bool,
+    /// When that was.
+    pub(super) land_ordered: Nanos,
+    pub(super) landed: bool,
+    pub(super) left: bool,
+    /// The fills it began.
+    pub(super) fills: u32,
+    pub(super) filling: bool,
+    pub(super) fill_began: Nanos,
+    pub(super) fill_token: Option<Token>,
+    /// What its last fill returned.
+    pub(super) computed: Option<Digest>,
+    /// Its last fill was fenced, or its lease lost.
+    pub(super) fenced: bool,
+    /// Its last fill's publish was acknowledged.
+    pub(super) acknowledged: Option<Revision>,
+    /// The last revision it judged, and how.
+    pub(super) judged: Option<(Revision, Judgement)>,
+    /// A value satisfied it.
+    pub(super) satisfied: Option<Revision>,
+    /// The highest token granted before its flight's first claim since it began.
+    pub(super) floor: Option<Token>,
+    /// A value that satisfies it was committed then, and must have landed it by that time.
+    pub(super) prompt: Option<(Nanos, Nanos, Revision)>,
+    /// It was told to land with a definite failure.
+    pub(super) failed: Option<oneflight_core::Outcome>,
+    /// It must have degraded by then.
+    pub(super) degrade_by: Option<(Nanos, Nanos)>,
+}
+
+impl CallState {
+    pub(super) fn is_open(&self) -> bool {
+        self.known && !self.landed && !self.left
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlightState {
+    pub(super) key: u32,
+    /// It has degraded.
+    pub(super) local: bool,
+    /// The claim at the store, when it was ordered by the node's own clock, and the calls aboard.
+    pub(super) claim: Option<(Attempt, Nanos, u64)>,
+    pub(super) claims_ordered: u32,
+    pub(super) claims_sent: u32,
+    /// What it was told that gives it a reason to claim.
+    pub(super) reasons: u32,
+    /// The lease it was told of.
+    pub(super) token: Option<Token>,
+    /// A value is at the store.
+    pub(super) publishing: bool,
+    pub(super) overdue: bool,
+    /// When it was over.
+    pub(super) retired: Option<Nanos>,
+    /// The last revision that it ordered a put over.
+    pub(super) put_seen: Option<Revision>,
+    /// It listens.
+    pub(super) watching: bool,
+}
+
+impl NodeState {
+    pub(super) fn call(&mut self, passenger: u64) -> &mut CallState {
+        let index = passenger.saturating_sub(1) as usize;
+        if self.calls.len() <= index {
+            self.calls.resize(index + 1, CallState::default());
+        }
+        &mut self.calls[index]
+    }
+
+    pub(super) fn call_ref(&self, passenger: u64) -> Option<&CallState> {
+        self.calls.get(passenger.checked_sub(1)? as usize)
+    }
+
+    pub(super) fn flight(&mut self, number: u64) -> &mut FlightState {
+        let index = number.saturating_sub(1) as usize;
+        if self.flights.len() <= index {
+            self.flights.resize(index + 1, FlightState::default());
+        }
+        &mut self.flights[index]
+    }
+
+    pub(super) fn open_calls(&self, key: Key) -> &[u64] {
+        self.open.get(key.index()).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn board(&mut self, key: Key, passenger: u64) {
+        if self.open.len() <= key.index() {
+            self.open.resize_with(key.index() + 1, Vec::new);
+        }
+        self.open[key.index()].push(passenger);
+    }
+
+    pub(super) fn close(&mut self, key: Key, passenger: u64) {
+        if let Some(open) = self.open.get_mut(key.index()) {
+            open.retain(|other| *other != passenger);
+        }
+    }
+
+    pub(super) fn arrived(&mut self, key: Key, revision: Revision) {
+        if self.arrivals.len() <= key.index() {
+            self.arrivals.resize(key.index() + 1, Revision::NEVER);
+        }
+        let last = &mut self.arrivals[key.index()];
+        *last = revision.max(*last);
+    }
+
+    pub(super) fn last_arrived(&self, key: Key) -> Revision {
+        self.arrivals.get(key.index()).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_unreachable(&mut self, key: Key, unreachable: bool) {
+        if self.unreachable.len() <= key.index() {
+            self.unreachable.resize(key.index() + 1, false);
+        }
+        self.unreachable[key.index()] = unreachable;
+    }
+}

@@ -1,0 +1,302 @@
+//! What the machines were told and what they ordered.
+
+use oneflight_core::{
+    Attempt, Command, Event, FillResult, Judgement, Notice, Order, Outcome, Token, Verdict, Warning,
+};
+
+use super::{Checker, safety};
+use crate::coverage::key_of;
+use crate::trace::{Key, Nanos, NodeId};
+
+impl Checker {
+    pub(super) fn told(
+        &mut self,
+        node: NodeId,
+        now: Nanos,
+        notice: &Notice<Key>,
+        orders: &[Order<Key>],
+    ) {
+        match notice {
+            Notice::Boarded {
+                passenger, policy, ..
+            } => {
+                self.state.call(node, passenger.0).policy = Some(*policy);
+            }
+            Notice::Answered { flight, event } => {
+                self.answered(node, flight.key, flight.number, event);
+            }
+            Notice::Arrived {
+                flight,
+                attempt,
+                latest,
+                arrival,
+            } => {
+                let state = self.state.node(node);
+                state.flight(flight.number).reasons += 1;
+                state.arrived(flight.key, arrival.revision);
+                if let Some(attempt) = attempt {
+                    self.claim_answered(node, flight.key, flight.number, *attempt, *latest);
+                }
+            }
+            Notice::Judged {
+                key,
+                passenger,
+                verdict,
+            } => self.judged(node, *key, passenger.0, verdict),
+            Notice::Tick => self.state.node(node).ticks += 1,
+            Notice::Left { .. } | _ => {}
+        }
+        let about = key_of(notice);
+        for order in orders {
+            if let Some(about) = about {
+                let story = safety::s13_isolation(about, order);
+                self.report("S13 Isolation", node, Some(about), story);
+            }
+            self.ordered(node, now, order);
+        }
+        if let Notice::Answered {
+            flight,
+            event: Event::FillDone { result, .. },
+        } = notice
+            && *result != FillResult::Value
+        {
+            self.shared(node, flight.key, orders);
+        }
+    }
+
+    /// A fill has failed: if its pilot lands with that, so do those who share it.
+    fn shared(&mut self, node: NodeId, key: Key, orders: &[Order<Key>]) {
+        let failed = orders.iter().any(|order| {
+            matches!(
+                order,
+                Order::Land {
+                    outcome: Outcome::Aborted | Outcome::Panicked,
+                    ..
+                }
+            )
+        });
+        if !failed {
+            return;
+        }
+        for passenger in self.state.node(node).open_calls(key).to_vec() {
+            let call = *self.state.call(node, passenger);
+            let story = safety::s6_shared(&call, passenger);
+            self.report("S6 ExcusedDuplicates", node, Some(key), story);
+        }
+    }
+
+    fn judged(&mut self, node: NodeId, key: Key, passenger: u64, verdict: &Verdict) {
+        let last = self.state.node(node).last_arrived(key);
+        let call = self.state.call(node, passenger);
+        if call
+            .judged
+            .is_none_or(|(revision, _)| revision <= verdict.revision)
+        {
+            call.judged = Some((verdict.revision, verdict.judgement));
+        }
+        match verdict.judgement {
+            // What a newer revision has replaced meanwhile satisfies nobody.
+            Judgement::Fresh if verdict.revision >= last && !call.ordered_to_land => {
+                call.satisfied = Some(verdict.revision);
+            }
+            Judgement::Absent | Judgement::Malformed => {
+                call.prompt = None;
+                self.state.key(key).garbled = verdict.revision;
+            }
+            Judgement::Stale | _ => {}
+        }
+    }
+
+    fn answered(&mut self, node: NodeId, key: Key, number: u64, event: &Event) {
+        let flight = self.state.node(node).flight(number);
+        match event {
+            Event::LeaseGranted { attempt, token, .. } => {
+                flight.token = Some(*token);
+                if !self.state.sees_store {
+                    self.recorded.granted(key, *token, node, number);
+                }
+                self.claim_answered(node, key, number, *attempt, Some(*token));
+            }
+            Event::Held { attempt, token, .. } => {
+                self.claim_answered(node, key, number, *attempt, *token);
+            }
+            Event::LockReleased | Event::WatchLost => flight.reasons += 1,
+            Event::Fenced { .. } | Event::LeaseLost { .. } => {
+                flight.reasons += 2;
+                let token = flight.token;
+                for passenger in self.state.node(node).open_calls(key).to_vec() {
+                    let call = self.state.call(node, passenger);
+                    call.fenced |= call.fill_token == token;
+                }
+            }
+            Event::Published { revision, .. } => {
+                let token = flight.token;
+                let mut digest = None;
+                for passenger in self.state.node(node).open_calls(key).to_vec() {
+                    let call = self.state.call(node, passenger);
+                    if call.fill_token == token && call.computed.is_some() {
+                        call.acknowledged = Some(*revision);
+                        digest = call.computed;
+                    }
+                }
+                if !self.state.sees_store {
+                    self.recorded.published(key, *revision, token, digest);
+                }
+            }
+            Event::FillDone { result, .. } => {
+                flight.publishing = *result == FillResult::Value;
+            }
+            Event::Unavailable { attempt } => {
+                if flight.claim.is_some_and(|claim| claim.0 == *attempt) {
+                    self.state.node(node).set_unreachable(key, true);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The store has answered a claim: it is not unreachable, and whoever was aboard when the claim
+    /// was ordered knows which leases were granted before.
+    fn claim_answered(
+        &mut self,
+        node: NodeId,
+        key: Key,
+        number: u64,
+        attempt: Attempt,
+        token: Option<Token>,
+    ) {
+        let state = self.state.node(node);
+        state.set_unreachable(key, false);
+        let Some((_, _, aboard)) = state.flight(number).claim.filter(|it| it.0 == attempt) else {
+            return;
+        };
+        state.flight(number).claim = None;
+        for position in 0..state.open_calls(key).len() {
+            let passenger = state.open_calls(key)[position];
+            if passenger <= aboard {
+                let call = state.call(passenger);
+                call.floor = call.floor.or(token);
+            }
+        }
+    }
+
+    fn ordered(&mut self, node: NodeId, now: Nanos, order: &Order<Key>) {
+        match order {
+            Order::Command { flight, command } => {
+                self.commanded(node, now, flight.key, flight.number, command);
+            }
+            Order::Judge { .. } => {}
+            Order::Fill { flight, lease, .. } => {
+                if lease.is_none() {
+                    let unreachable = self.is_unreachable(node, now, flight.key, flight.number);
+                    self.state.node(node).set_unreachable(flight.key, true);
+                    self.state.node(node).flight(flight.number).local = true;
+                    let story = safety::s15_degrade(unreachable);
+                    self.report(
+                        "S15 DegradeOnlyWhenUnreachable",
+                        node,
+                        Some(flight.key),
+                        story,
+                    );
+                    for passenger in self.state.node(node).open_calls(flight.key).to_vec() {
+                        self.state.call(node, passenger).degrade_by = None;
+                    }
+                }
+            }
+            Order::Land {
+                key,
+                passenger,
+                outcome,
+            } => {
+                let at = self.state.at;
+                let call = self.state.call(node, passenger.0);
+                let again = call
+                    .ordered_to_land
+                    .then(|| format!("call {} was told to land again: {outcome:?}", passenger.0));
+                call.ordered_to_land = true;
+                call.land_ordered = at;
+                call.failed = safety::is_definite(*outcome).then_some(*outcome);
+                let unpublished = call.fill_token.is_some()
+                    && matches!(
+                        outcome,
+                        Outcome::Unpublished { .. } | Outcome::Computed { revision: None }
+                    );
+                if unpublished {
+                    self.state.key(*key).charged += 1;
+                }
+                self.report("S8 OneLanding", node, Some(*key), again);
+            }
+            Order::Retired { flight } => {
+                let at = self.state.at;
+                self.state.node(node).flight(flight.number).retired = Some(at);
+            }
+        }
+    }
+
+    fn commanded(&mut self, node: NodeId, now: Nanos, key: Key, number: u64, command: &Command) {
+        let state = self.state.node(node);
+        let callers = state.open_calls(key).len();
+        let aboard = state.calls.len() as u64;
+        let flight = state.flight(number);
+        flight.key = key.0;
+        let story = safety::s12_clean_up(flight, callers, command);
+        match command {
+            Command::Claim { attempt, .. } => {
+                flight.claim = Some((*attempt, now, aboard));
+                flight.claims_ordered += 1;
+                flight.watching = false;
+            }
+            Command::Watch => flight.watching = true,
+            Command::Unwatch => {
+                flight.watching = false;
+                for position in 0..callers {
+                    let passenger = state.open_calls(key)[position];
+                    state.call(passenger).prompt = None;
+                }
+            }
+            Command::Publish { .. } => flight.publishing = true,
+            Command::Put { seen } => {
+                flight.put_seen = Some(*seen);
+            }
+            Command::WarnLeaseLost { warning, .. } => {
+                flight.overdue |= *warning == Warning::Overdue
+            }
+            Command::Renew { .. } => {
+                for passenger in state.open_calls(key).to_vec() {
+                    let call = *self.state.call(node, passenger);
+                    let story = self.state.l6_overdue(&call, command);
+                    self.report("L6 Heartbeat", node, Some(key), story);
+                }
+            }
+            Command::Release { .. } | Command::Fill { .. } | Command::Land(_) => {}
+        }
+        self.report("S12 CancelSafe", node, Some(key), story);
+    }
+
+    /// Whether the store was found unreachable: it said so, or has not answered a claim in time.
+    fn is_unreachable(&mut self, node: NodeId, now: Nanos, key: Key, number: u64) -> bool {
+        let at = self.state.at;
+        let state = self.state.node(node);
+        if state.unreachable.get(key.index()) == Some(&true) || state.flight(number).local {
+            return true;
+        }
+        let timeout = state
+            .open_calls(key)
+            .iter()
+            .filter_map(|passenger| state.call_ref(*passenger)?.policy)
+            .map(|policy| policy.store_timeout.as_nanos() as Nanos)
+            .min();
+        let Some(timeout) = timeout else {
+            return false;
+        };
+        // A flight that has just ended may have found it out on behalf of the next.
+        let mut flights = state.flights.iter().filter(|flight| flight.key == key.0);
+        flights.any(|flight| {
+            let current = flight.retired.is_none_or(|retired| retired == at);
+            current
+                && flight
+                    .claim
+                    .is_some_and(|(_, sent, _)| now - sent >= timeout)
+        })
+    }
+}

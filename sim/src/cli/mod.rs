@@ -1,0 +1,139 @@
+//! What can be asked for on the command line.
+
+mod canaries;
+mod file;
+mod report;
+mod run;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use oneflight_sim::draw::Profile;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A deterministic simulator of oneflight, and a checker of its invariants.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run seeds and judge them.
+    Run(Run),
+    /// Put bugs into runs, and show that each is caught.
+    Canaries {
+        /// How often each is hunted, from other seeds.
+        #[arg(long, default_value_t = 20)]
+        trials: u64,
+        /// After how many seeds a hunt is given up.
+        #[arg(long, default_value_t = 100_000)]
+        limit: u64,
+        /// Only the bugs whose names contain this.
+        #[arg(long)]
+        only: Option<String>,
+        /// How many threads; all of the machine's by default.
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
+    /// Judge a trace: of a simulated run, or a recording of real processes.
+    Check {
+        /// The traces; those of several processes are put together.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Feed the notices of a trace to fresh machines and demand the same orders.
+    Replay {
+        /// The traces.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// The seeds: A..B, without B.
+    #[arg(long, default_value = "0..10000", value_parser = seeds)]
+    seeds: std::ops::Range<u64>,
+    /// Only this seed.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// A plan to run, in place of one drawn from a seed.
+    #[arg(long, conflicts_with_all = ["seeds", "seed"])]
+    plan: Option<PathBuf>,
+    /// How many processes each run has; drawn from the seed by default.
+    #[arg(long)]
+    nodes: Option<u32>,
+    /// What goes wrong.
+    #[arg(long, value_enum, default_value_t = ProfileName::Swarm)]
+    profile: ProfileName,
+    /// How many threads; all of the machine's by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Write the run's trace.
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Print every transition that was reached.
+    #[arg(long)]
+    coverage: bool,
+    /// Print a digest of all traces: the same for the same seeds, on any machine.
+    #[arg(long)]
+    digest: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProfileName {
+    /// Half of the runs with some faults, a quarter with all, a quarter with none.
+    Swarm,
+    /// No faults.
+    Calm,
+    /// All faults.
+    Chaos,
+}
+
+impl ProfileName {
+    fn profile(self) -> Profile {
+        match self {
+            Self::Swarm => Profile::Swarm,
+            Self::Calm => Profile::Calm,
+            Self::Chaos => Profile::Chaos,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Swarm => "swarm",
+            Self::Calm => "calm",
+            Self::Chaos => "chaos",
+        }
+    }
+}
+
+fn seeds(text: &str) -> std::result::Result<std::ops::Range<u64>, String> {
+    let (from, until) = text.split_once("..").ok_or("seeds are written as A..B")?;
+    let number = |text: &str| {
+        text.replace('_', "")
+            .parse::<u64>()
+            .map_err(|error| format!("{text:?}: {error}"))
+    };
+    Ok(number(from)?..number(until)?)
+}
+
+pub(crate) fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Run(run) => run::run(&run),
+        Command::Canaries {
+            trials,
+            limit,
+            only,
+            jobs,
+        } => Ok(canaries::run(trials, limit, only.as_deref(), jobs)),
+        Command::Check { files } => file::check(&files),
+        Command::Replay { files } => file::replay(&files),
+    }
+}
