@@ -125,6 +125,11 @@ fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+fn threads(count: usize) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(count).enable_all().build().unwrap()
+}
+
 /// The notes of the commands with this word, in order.
 fn notes(place: &Place, what: &str) -> Vec<i64> {
     let notes = place.read("notes");
@@ -284,7 +289,8 @@ impl Pair {
 fn push() {
     let mut pair = Pair::new();
     let mut taken = Vec::new();
-    current_thread().block_on(async {
+    // This thread waits for lines: the driver needs one of its own.
+    threads(1).block_on(async {
         for round in 0..300 {
             let (ended, source, at) = pair.round(format!("push {round}"), Ok(1)).await;
             if source == Source::Awaited {
@@ -359,7 +365,8 @@ fn takeover() {
 fn handover() {
     let mut pair = Pair::new();
     let mut taken = Vec::new();
-    current_thread().block_on(async {
+    // This thread waits for lines: the driver needs one of its own.
+    threads(1).block_on(async {
         for round in 0..25 {
             let result = Err("no".to_owned());
             let (ended, source, at) = pair.round(format!("abort {round}"), result).await;
@@ -398,14 +405,7 @@ fn tasks() {
     fn one<G: Ground>(store: &str) {
         for (name, runtime) in [
             ("one thread", current_thread()),
-            (
-                "two threads",
-                Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .enable_all()
-                    .build()
-                    .unwrap(),
-            ),
+            ("two threads", threads(2)),
         ] {
             for copies in [10_000, 0] {
                 let ground = Arc::new(G::new());
