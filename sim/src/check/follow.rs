@@ -101,7 +101,7 @@ impl Checker {
                 key,
                 watcher,
                 flight,
-            } => self.state.key(*key).watchers.push((*watcher, *flight, at)),
+            } => self.watch_opened(*key, *watcher, *flight),
             What::WatchClosed {
                 key,
                 watcher,
@@ -550,8 +550,38 @@ impl Checker {
             Some((node, _, _)) => (Some((at, due, *node)), true),
             None => (None, false),
         };
-        if free && state.value.is_none_or(|value| value.at < at) {
+        if free && !state.amnesia && state.value.is_none_or(|value| value.at < at) {
             self.state.key(key).claim_due = due;
+        }
+    }
+
+    /// A watch begins with how things stand: that counts like a change.
+    fn watch_opened(&mut self, key: Key, watcher: NodeId, flight: u64) {
+        let at = self.state.at;
+        self.state.key(key).watchers.push((watcher, flight, at));
+        let Some(bounds) = self.state.bounds else {
+            return;
+        };
+        let state = self.state.key(key);
+        if state.amnesia {
+            return;
+        }
+        let (value, lease) = (state.value, state.lease);
+        if let Some(value) = value {
+            let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
+            for passenger in self.state.node(watcher).open_calls(key).to_vec() {
+                let call = self.state.call(watcher, passenger);
+                let new = call.judged.is_none_or(|judged| judged.0 < value.revision);
+                let any = call
+                    .freshness
+                    .is_some_and(|it| !it.predicate && it.max_age.is_none());
+                if new && any && call.policy.is_some() && !call.filling && !call.ordered_to_land {
+                    call.prompt = call.prompt.or(Some((at, due, value.revision)));
+                }
+            }
+        }
+        if lease.is_some_and(|lease| lease.ended) && self.state.key(key).claim_due.is_none() {
+            self.freed(key);
         }
     }
 

@@ -191,6 +191,29 @@ impl State {
                 .is_none_or(|node| node.down || node.troubles.iter().any(overlaps))
     }
 
+    /// Whether a node was kept from its renewals between two moments: by anything but one lost message.
+    fn is_kept(&self, node: NodeId, from: Nanos, until: Nanos) -> bool {
+        let mut lost = 0;
+        let mut heavy = |(begin, end, fault): &(Nanos, Nanos, Fault)| {
+            if *begin > until || *end < from {
+                return false;
+            }
+            match fault {
+                Fault::RequestLost | Fault::AnswerLost => {
+                    lost += 1;
+                    lost > 1
+                }
+                Fault::PushLost | Fault::PushLate | Fault::WatchEnded => false,
+                _ => true,
+            }
+        };
+        self.troubles.iter().any(&mut heavy)
+            || self
+                .nodes
+                .get(node as usize)
+                .is_none_or(|node| node.down || node.troubles.iter().any(heavy))
+    }
+
     /// So much time of a node's own clock, as the world counts it, at most.
     fn stretched(&self, time: Nanos) -> Nanos {
         let ppm = self.bounds.map_or(0, |bounds| bounds.drift_ppm);
