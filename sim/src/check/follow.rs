@@ -276,8 +276,12 @@ impl Checker {
         self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
         let late = self.state.l5_degrade(node, &call);
         self.report("L5 DegradePrompt", node, Some(key), late);
-        let elapsed = at.saturating_sub(call.began);
-        let margin = self.state.stretched(elapsed) - elapsed + self.state.slack();
+        // A copy ages by the process's own clock.
+        let aged = match self.state.keys.get(key.index()).and_then(|key| key.value) {
+            Some(value) => at.saturating_sub(value.at),
+            None => 0,
+        };
+        let margin = self.state.stretched(aged) - aged + self.state.slack();
         let sees = self.state.sees_store;
         let state = self.state.key(key);
         let lease = state.lease.filter(|lease| Some(lease.token) == token);
@@ -466,7 +470,10 @@ impl Checker {
         self.report("S14 Forgotten", from, Some(key), old);
         if let Some(fill) = fill {
             let call = *self.state.call(fill.node, fill.passenger);
-            if let Some(outcome) = call.failed.filter(|_| call.computed == Some(digest)) {
+            if let Some(outcome) = call
+                .failed
+                .filter(|_| whole && call.computed == Some(digest))
+            {
                 let story = format!(
                     "call {} of node {} ended {outcome:?}, and its value was committed after that",
                     fill.passenger, fill.node
