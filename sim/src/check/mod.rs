@@ -6,7 +6,13 @@
 //!
 //! [`safety`]: self
 //! [`liveness`]: self
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    clippy::collapsible_match,
+    reason = "each looks at a few kinds of records, whatever others there are"
+)]
 
+mod commits;
 mod follow;
 mod liveness;
 mod model;
