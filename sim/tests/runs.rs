@@ -1,5 +1,6 @@
 //! Runs are what they are said to be: the same from the same seed, clean, judged alike in memory and
 //! from a file, and caught when they are tampered with.
+#![expect(clippy::unwrap_used, reason = "this is a test")]
 
 use oneflight_sim::batch::{judge, trace};
 use oneflight_sim::bugs::Bug;
