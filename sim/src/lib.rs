@@ -7,6 +7,7 @@ pub mod check;
 pub mod coverage;
 pub mod draw;
 pub mod fates;
+pub mod minimize;
 pub mod plan;
 pub mod replay;
 pub mod stats;

@@ -1,10 +1,10 @@
 //! What each record means for what the checker remembers, and which invariants it puts to the test.
 
-use oneflight_core::{Outcome, PassengerId, Revision, Token};
+use oneflight_core::{Outcome, PassengerId, Token};
 
-use super::state::{FillState, LeaseState, Write};
+use super::state::FillState;
 use super::{Checker, liveness, safety};
-use crate::trace::{Answer, Digest, Fault, Key, Nanos, NodeId, Request, What};
+use crate::trace::{Digest, Fault, Key, Nanos, NodeId, Request, What};
 
 impl Checker {
     pub(super) fn follow(&mut self, node: NodeId, what: &What<Key>) {
@@ -101,7 +101,7 @@ impl Checker {
                 key,
                 watcher,
                 flight,
-            } => self.state.key(*key).watchers.push((*watcher, *flight, at)),
+            } => self.watch_opened(*key, *watcher, *flight),
             What::WatchClosed {
                 key,
                 watcher,
@@ -276,8 +276,12 @@ impl Checker {
         self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
         let late = self.state.l5_degrade(node, &call);
         self.report("L5 DegradePrompt", node, Some(key), late);
-        let elapsed = at.saturating_sub(call.began);
-        let margin = self.state.stretched(elapsed) - elapsed + self.state.slack();
+        // A copy ages by the process's own clock.
+        let aged = match self.state.keys.get(key.index()).and_then(|key| key.value) {
+            Some(value) => at.saturating_sub(value.at),
+            None => 0,
+        };
+        let margin = self.state.stretched(aged) - aged + self.state.slack();
         let sees = self.state.sees_store;
         let state = self.state.key(key);
         let lease = state.lease.filter(|lease| Some(lease.token) == token);
@@ -313,245 +317,33 @@ impl Checker {
         }
     }
 
-    fn committed(
-        &mut self,
-        id: u64,
-        time: Nanos,
-        key: Key,
-        from: NodeId,
-        request: &Request,
-        answer: &Answer,
-    ) {
-        let amnesia = self.state.amnesia;
-        let profile = self.state.profile;
-        let state = self.state.key(key);
-        state.amnesia |= amnesia;
-        if !state.amnesia {
-            let wrong = state.row.follow(&profile, time, id, request, answer);
-            self.report("Store", from, Some(key), wrong);
-        }
-        match (*request, *answer) {
-            (
-                Request::Claim { ttl, .. },
-                Answer::Granted {
-                    token, generation, ..
-                },
-            ) => self.granted(id, key, from, token, generation, ttl),
-            (Request::Renew { token, ttl }, Answer::Renewed) => {
-                let at = self.state.at;
-                let state = self.state.key(key);
-                let mut wrong = None;
-                match &mut state.lease {
-                    Some(lease) if lease.token == token && !lease.ended => {
-                        lease.lapses = at + ttl;
-                        lease.ttl = ttl;
-                    }
-                    lease => {
-                        let newest = lease.map(|lease| lease.token);
-                        wrong = Some(format!(
-                            "a renewal of token {token} was accepted; the newest is {newest:?}"
-                        ));
-                    }
-                }
-                let wrong = wrong.filter(|_| !state.amnesia);
-                self.report("S2 OneHolder", from, Some(key), wrong);
-            }
-            (Request::Publish { token, digest }, Answer::Published { revision }) => {
-                let state = self.state.key(key);
-                if !state.writes.iter().any(|write| write.revision == revision) {
-                    let story = safety::s3_publish(state.lease.as_ref(), token);
-                    let story = story.filter(|_| !state.amnesia);
-                    self.report("S3 NoStalePublish", from, Some(key), story);
-                    if profile.atomic_publish
-                        && let Some(lease) = &mut self.state.key(key).lease
-                    {
-                        lease.ended = true;
-                    }
-                    self.written(key, from, revision, digest, Some(token));
-                }
-            }
-            (Request::Release { token }, Answer::Released { freed: true }) => {
-                if let Some(lease) = &mut self.state.key(key).lease
-                    && lease.token == token
-                {
-                    lease.ended = true;
-                }
-                self.freed(key);
-            }
-            (Request::Put { digest, .. }, Answer::Written { revision }) => {
-                let flight = self.state.requests.get(id as usize).copied();
-                let seen = self.state.node(from).flight(flight.unwrap_or(0)).put_seen;
-                let state = self.state.key(key);
-                let story = safety::s3_put(state, seen).filter(|_| !state.amnesia);
-                self.report("S3 NoStalePublish", from, Some(key), story);
-                self.written(key, from, revision, digest, None);
-            }
-            (Request::Forget, Answer::Written { revision }) => self.forgotten(key, from, revision),
-            _ => {}
-        }
-    }
-
-    fn granted(
-        &mut self,
-        id: u64,
-        key: Key,
-        node: NodeId,
-        token: Token,
-        generation: Revision,
-        ttl: Nanos,
-    ) {
+    /// A watch begins with how things stand: that counts like a change.
+    fn watch_opened(&mut self, key: Key, watcher: NodeId, flight: u64) {
         let at = self.state.at;
-        let pause = self.state.stretched(liveness::pause_of(&self.state, key));
-        let state = &self.state.keys[key.index()];
-        let before = state.lease;
-        if before.is_some_and(|lease| lease.token == token) {
-            return; // The same grant again.
-        }
-        if !state.amnesia {
-            let once = safety::s1_token(state, token);
-            let alone = safety::s2_one_holder(before.as_ref(), token, at);
-            let late = before
-                .as_ref()
-                .and_then(|lease| self.state.l3_takeover(state, lease, pause));
-            let lapsed = before
-                .as_ref()
-                .and_then(|lease| self.state.l6_heartbeat(lease));
-            self.report("S1 TokenMonotonic", node, Some(key), once);
-            self.report("S2 OneHolder", node, Some(key), alone);
-            self.report("L3 Takeover", node, Some(key), late);
-            if let Some((invariant, story)) = lapsed {
-                self.report(invariant, node, Some(key), Some(story));
-            }
-        }
-        let flight = self.state.requests.get(id as usize).copied();
-        let state = self.state.key(key);
-        if state.generation == Some(generation) && before.is_some_and(|lease| !lease.ended) {
-            state.charged += 1;
-        }
-        state.max_token = state.max_token.max(token.get());
-        state.claims = 0;
-        state.claim_due = None;
-        state.lease = Some(LeaseState {
-            token,
-            node,
-            flight: flight.unwrap_or(0),
-            granted: at,
-            lapses: at + ttl,
-            ttl,
-            generation,
-            ended: false,
-            value: state.value,
-        });
-    }
-
-    fn written(
-        &mut self,
-        key: Key,
-        from: NodeId,
-        revision: Revision,
-        digest: Digest,
-        token: Option<Token>,
-    ) {
-        let at = self.state.at;
-        let state = self.state.key(key);
-        let whole = !state.amnesia;
-        let grown = safety::s1_revision(state, revision).filter(|_| whole);
-        let fill = state
-            .fills
-            .iter()
-            .find(|fill| fill.digest == digest)
-            .copied();
-        let old = safety::s14_forgotten(state, fill.as_ref()).filter(|_| whole);
-        self.report("S1 TokenMonotonic", from, Some(key), grown);
-        self.report("S14 Forgotten", from, Some(key), old);
-        if let Some(fill) = fill {
-            let call = *self.state.call(fill.node, fill.passenger);
-            if let Some(outcome) = call.failed.filter(|_| call.computed == Some(digest)) {
-                let story = format!(
-                    "call {} of node {} ended {outcome:?}, and its value was committed after that",
-                    fill.passenger, fill.node
-                );
-                self.report("S9 HonestFailure", from, Some(key), Some(story));
-            }
-        }
-        let write = Write {
-            revision,
-            digest,
-            token,
-            at,
-        };
-        let state = self.state.key(key);
-        state.max_revision = state.max_revision.max(revision);
-        state.value = Some(write);
-        state.writes.push(write);
-        self.promise(key, revision);
-    }
-
-    /// Whoever listens and is satisfied by what was just written must land before long.
-    fn promise(&mut self, key: Key, revision: Revision) {
+        self.state.key(key).watchers.push((watcher, flight, at));
         let Some(bounds) = self.state.bounds else {
             return;
         };
-        let at = self.state.at;
-        let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
-        for index in 0..self.state.keys[key.index()].watchers.len() {
-            let (node, _, _) = self.state.keys[key.index()].watchers[index];
-            let state = self.state.node(node);
-            for position in 0..state.open_calls(key).len() {
-                let passenger = state.open_calls(key)[position];
-                let call = state.call(passenger);
-                let simple = call.freshness.is_some_and(|it| !it.predicate);
-                if simple && call.policy.is_some() && !call.filling && !call.ordered_to_land {
-                    call.prompt = Some((at, due, revision));
+        let state = self.state.key(key);
+        if state.amnesia {
+            return;
+        }
+        let (value, lease) = (state.value, state.lease);
+        if let Some(value) = value {
+            let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
+            for passenger in self.state.node(watcher).open_calls(key).to_vec() {
+                let call = self.state.call(watcher, passenger);
+                let new = call.judged.is_none_or(|judged| judged.0 < value.revision);
+                let any = call
+                    .freshness
+                    .is_some_and(|it| !it.predicate && it.max_age.is_none());
+                if new && any && call.policy.is_some() && !call.filling && !call.ordered_to_land {
+                    call.prompt = call.prompt.or(Some((at, due, value.revision)));
                 }
             }
         }
-    }
-
-    fn forgotten(&mut self, key: Key, from: NodeId, revision: Revision) {
-        let at = self.state.at;
-        let state = self.state.key(key);
-        let grown = safety::s1_revision(state, revision).filter(|_| !state.amnesia);
-        self.report("S1 TokenMonotonic", from, Some(key), grown);
-        let state = self.state.key(key);
-        state.max_revision = state.max_revision.max(revision);
-        state.forgotten = Some(at);
-        state.value = None;
-        state.writes.push(safety::forgotten(revision, at));
-        if let Some(lease) = &mut state.lease {
-            lease.ended = true;
-        }
-        for node in &mut self.state.nodes {
-            for call in node.calls.iter_mut().filter(|call| call.key == key.0) {
-                call.prompt = None;
-            }
-        }
-        self.freed(key);
-    }
-
-    /// The lock is free: if somebody listens, somebody must claim before long.
-    fn freed(&mut self, key: Key) {
-        let Some(bounds) = self.state.bounds else {
-            return;
-        };
-        let at = self.state.at;
-        let pause = liveness::pause_of(&self.state, key);
-        let due = at + bounds.trip + self.state.stretched(pause) + self.state.slack();
-        let state = &self.state.keys[key.index()];
-        let waiter = state.watchers.iter().find(|(node, flight, since)| {
-            let waits = self.state.nodes.get(*node as usize).is_some_and(|it| {
-                it.flights
-                    .get(flight.saturating_sub(1) as usize)
-                    .is_some_and(|flight| flight.watching)
-            });
-            waits && !self.state.is_disturbed(*node, *since, at)
-        });
-        let (due, free) = match waiter {
-            Some((node, _, _)) => (Some((at, due, *node)), true),
-            None => (None, false),
-        };
-        if free && state.value.is_none_or(|value| value.at < at) {
-            self.state.key(key).claim_due = due;
+        if lease.is_some_and(|lease| lease.ended) && self.state.key(key).claim_due.is_none() {
+            self.freed(key);
         }
     }
 

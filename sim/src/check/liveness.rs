@@ -162,12 +162,14 @@ impl State {
             && !flight.overdue
             && flight.token == Some(lease.token)
             && lease.ttl > 6 * bounds.trip + 3_000_000
-            && !self.is_disturbed(lease.node, from.min(lease.granted), lease.lapses);
-        if !healthy {
+            && !self.is_kept(lease.node, from.min(lease.granted), lease.lapses);
+        // A release that is lost may be repeated too late.
+        let over = flight.releasing || flight.retired.is_some();
+        if !healthy || over && self.is_disturbed(lease.node, lease.granted, lease.lapses) {
             return None;
         }
         let LeaseState { token, node, .. } = lease;
-        Some(if flight.retired.is_some() {
+        Some(if over {
             let story =
                 format!("token {token} was left to lapse by a flight of node {node} that is over");
             ("L7 Quiescent", story)

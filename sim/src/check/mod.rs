@@ -6,7 +6,13 @@
 //!
 //! [`safety`]: self
 //! [`liveness`]: self
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    clippy::collapsible_match,
+    reason = "each looks at a few kinds of records, whatever others there are"
+)]
 
+mod commits;
 mod follow;
 mod liveness;
 mod model;
@@ -189,6 +195,29 @@ impl State {
                 .nodes
                 .get(node as usize)
                 .is_none_or(|node| node.down || node.troubles.iter().any(overlaps))
+    }
+
+    /// Whether a node was kept from its renewals between two moments: by anything but one lost message.
+    fn is_kept(&self, node: NodeId, from: Nanos, until: Nanos) -> bool {
+        let mut lost = 0;
+        let mut heavy = |(begin, end, fault): &(Nanos, Nanos, Fault)| {
+            if *begin > until || *end < from {
+                return false;
+            }
+            match fault {
+                Fault::RequestLost | Fault::AnswerLost => {
+                    lost += 1;
+                    lost > 1
+                }
+                Fault::PushLost | Fault::PushLate | Fault::WatchEnded => false,
+                _ => true,
+            }
+        };
+        self.troubles.iter().any(&mut heavy)
+            || self
+                .nodes
+                .get(node as usize)
+                .is_none_or(|node| node.down || node.troubles.iter().any(heavy))
     }
 
     /// So much time of a node's own clock, as the world counts it, at most.

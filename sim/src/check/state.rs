@@ -179,6 +179,8 @@ pub(super) struct FlightState {
     pub(super) retired: Option<Nanos>,
     /// The last revision that it ordered a put over.
     pub(super) put_seen: Option<Revision>,
+    /// It has given its lease back.
+    pub(super) releasing: bool,
     /// It listens.
     pub(super) watching: bool,
 }

@@ -268,7 +268,8 @@ impl Checker {
                     self.report("L6 Heartbeat", node, Some(key), story);
                 }
             }
-            Command::Release { .. } | Command::Fill { .. } | Command::Land(_) => {}
+            Command::Release { .. } => flight.releasing = true,
+            Command::Fill { .. } | Command::Land(_) => {}
         }
         self.report("S12 CancelSafe", node, Some(key), story);
     }

@@ -2,6 +2,7 @@
 
 mod canaries;
 mod file;
+mod minimize;
 mod report;
 mod run;
 
@@ -41,6 +42,21 @@ enum Command {
         #[arg(long)]
         jobs: Option<usize>,
     },
+    /// Shrink a run that breaks a promise to a reproducer that carries its own schedule.
+    Minimize {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        /// With this bug of `canaries`, by name or number; from the seed on, the first that shows it.
+        #[arg(long)]
+        bug: Option<String>,
+        /// As the seed was run.
+        #[arg(long, value_enum, default_value_t = ProfileName::Swarm)]
+        profile: ProfileName,
+        /// Where to write the plan; to the terminal by default.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Judge a trace: of a simulated run, or a recording of real processes.
     Check {
         /// The traces; those of several processes are put together.
@@ -78,6 +94,12 @@ struct Run {
     /// Write the run's trace.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// With this bug of `canaries`, for one seed or plan.
+    #[arg(long)]
+    bug: Option<String>,
+    /// Write the run's plan, with its schedule.
+    #[arg(long)]
+    save: Option<PathBuf>,
     /// Print every transition that was reached.
     #[arg(long)]
     coverage: bool,
@@ -133,6 +155,12 @@ pub(crate) fn main() -> Result<ExitCode> {
             only,
             jobs,
         } => Ok(canaries::run(trials, limit, only.as_deref(), jobs)),
+        Command::Minimize {
+            seed,
+            bug,
+            profile,
+            out,
+        } => minimize::run(seed, bug.as_deref(), profile.profile(), out),
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
     }

@@ -10,20 +10,29 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use oneflight_sim::batch::{self, Batch, Progress};
+use oneflight_sim::canaries;
 use oneflight_sim::draw::draw;
 use oneflight_sim::plan::Plan;
 use oneflight_sim::trace::{Key, Line, write_line};
 
+use super::minimize::named;
 use super::{Result, Run, report};
 
 pub(super) fn run(options: &Run) -> Result<ExitCode> {
     if let Some(path) = &options.plan {
         let plan: Plan = serde_json::from_reader(File::open(path)?)?;
-        return one(options, &plan, &format!("--plan {}", path.display()));
+        return one(
+            options,
+            &plan,
+            &format!("oneflight-sim run --plan {}", path.display()),
+        );
     }
     let profile = options.profile.profile();
     if let Some(seed) = options.seed {
-        let plan = draw(seed, profile, options.nodes);
+        let plan = match named(options.bug.as_deref())? {
+            Some(bug) => canaries::plan(bug, seed),
+            None => draw(seed, profile, options.nodes),
+        };
         return one(options, &plan, &reproducer(options, seed));
     }
     if options.digest {
@@ -102,9 +111,14 @@ fn show(progress: &Progress, runs: u64, finished: impl Fn() -> bool) {
 }
 
 fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
-    let (lines, violations, run) = batch::trace(plan, None);
+    let (lines, violations, run) = batch::trace(plan, named(options.bug.as_deref())?);
     if let Some(path) = &options.trace {
         write(path, &lines)?;
+    }
+    if let Some(path) = &options.save {
+        let mut plan = plan.clone();
+        plan.fates = run.fates.clone();
+        std::fs::write(path, serde_json::to_string_pretty(&plan)? + "\n")?;
     }
     println!(
         "seed {}, {}: {} processes, {} calls, {} events, {} ms simulated, {} violations",
@@ -122,7 +136,7 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
     if violations.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("    oneflight-sim run {reproducer}");
+    println!("    {reproducer}");
     Ok(ExitCode::FAILURE)
 }
 

@@ -1,5 +1,6 @@
 //! How keys are named.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use oneflight_core::{FlightId, Notice, Order};
@@ -26,7 +27,7 @@ impl Serialize for Key {
 }
 
 /// A key as a recording spells it: the key alone, or with its lock key if that is not the default.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Name {
     /// The key, under the default lock.
@@ -38,6 +39,28 @@ pub enum Name {
         /// The lock key.
         lock: String,
     },
+}
+
+impl Name {
+    fn parts(&self) -> (&str, Option<&str>) {
+        match self {
+            Self::Key(key) => (key, None),
+            Self::Locked { key, lock } => (key, Some(lock)),
+        }
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    /// The order of the drivers' own keys: a machine goes through what is due at once in this order.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
 }
 
 /// The numbers given to names, in the order of their first appearance.
@@ -57,6 +80,17 @@ impl Names {
         self.numbers.insert(name.clone(), key);
         self.names.push(name.clone());
         key
+    }
+
+    /// Numbers the names anew, in their order; tells the new number of each old one.
+    pub(super) fn sort(&mut self) -> Vec<Key> {
+        let mut renumbered = vec![Key(0); self.names.len()];
+        for (number, (_, key)) in (0..).zip(&mut self.numbers) {
+            renumbered[key.index()] = Key(number);
+            *key = Key(number);
+        }
+        self.names.sort();
+        renumbered
     }
 
     /// The name of a number.

@@ -96,6 +96,11 @@ pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
             reason: "no header line: this is not a trace".to_owned(),
         });
     }
+    let renumbered = trace.names.sort();
+    let records = std::mem::take(&mut trace.records).into_iter();
+    trace.records = records
+        .map(|record| record.rename(&mut |key| renumbered[key.index()]))
+        .collect();
     trace.records.sort_by_key(|record| record.at);
     Ok(trace)
 }

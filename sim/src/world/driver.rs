@@ -372,6 +372,8 @@ impl<O: Observer> World<'_, O> {
             },
             Push::Ended => {
                 self.close_watch(watch);
+                // What was on its way to the store when the connection broke is of no use there.
+                self.unwatch_at_store(watch);
                 if self.bug == Some(Bug::SlowDegrade) {
                     return;
                 }

@@ -97,12 +97,18 @@ impl Node {
     /// The process's own clock.
     pub(super) fn local(&self, now: Nanos) -> Nanos {
         let since = now - self.born;
+        if self.ppm == 0 {
+            return since;
+        }
         let off = i128::from(since) * i128::from(self.ppm) / 1_000_000;
         since.saturating_add_signed(off as i64)
     }
 
     /// When the process's own clock shows this.
     pub(super) fn global(&self, local: Instant) -> Nanos {
+        if self.ppm == 0 {
+            return self.born.saturating_add(local.as_nanos());
+        }
         let rate = (1_000_000 + self.ppm) as u128;
         let since = (u128::from(local.as_nanos()) * 1_000_000).div_ceil(rate);
         let mut global = self.born.saturating_add(since as u64);

@@ -1,0 +1,139 @@
+//! Runs are what they are said to be: the same from the same seed, clean, judged alike in memory and
+//! from a file, and caught when they are tampered with.
+#![expect(clippy::unwrap_used, reason = "this is a test")]
+
+use oneflight_sim::batch::{judge, trace};
+use oneflight_sim::bugs::Bug;
+use oneflight_sim::canaries::hunt;
+use oneflight_sim::check::Checker;
+use oneflight_sim::draw::{Profile, draw};
+use oneflight_sim::minimize::minimize;
+use oneflight_sim::plan::Plan;
+use oneflight_sim::replay::replay;
+use oneflight_sim::trace::{Digest, Trace, read, write_line};
+
+fn written(seed: u64) -> Vec<u8> {
+    let (lines, _, _) = trace(&draw(seed, Profile::Swarm, None), None);
+    let mut bytes = Vec::new();
+    for line in &lines {
+        write_line(&mut bytes, line).unwrap();
+    }
+    bytes
+}
+
+fn reread(bytes: &[u8]) -> Trace {
+    read(bytes).unwrap()
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_byte_for_byte() {
+    for seed in 0..200 {
+        let (first, second) = (Digest::of(&written(seed)), Digest::of(&written(seed)));
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn seeds_keep_all_promises() {
+    for profile in [Profile::Swarm, Profile::Calm, Profile::Chaos] {
+        for seed in 0..1000 {
+            let (violations, _) = judge(&draw(seed, profile, None), None);
+            assert!(violations.is_empty(), "{profile:?} {seed}: {violations:?}");
+        }
+    }
+}
+
+#[test]
+fn a_trace_is_judged_and_replayed_from_its_file() {
+    for seed in 0..200 {
+        let trace = reread(&written(seed));
+        assert_eq!(Checker::check(&trace), [], "seed {seed}");
+        let (_, differences) = replay(&trace);
+        assert!(differences.is_empty(), "seed {seed}: {differences:?}");
+    }
+}
+
+#[test]
+fn a_schedule_that_is_written_down_is_the_same_run() {
+    for seed in 0..100 {
+        let mut plan = draw(seed, Profile::Chaos, None);
+        let (lines, _, run) = trace(&plan, None);
+        plan.fates = run.fates;
+        let (again, _, _) = trace(&plan, None);
+        assert_eq!(lines[1..], again[1..], "seed {seed}");
+    }
+}
+
+#[test]
+fn an_edited_trace_fails() {
+    let text = String::from_utf8(written(3)).unwrap();
+    let edits = [
+        ("\"token\":1}", "\"token\":2}"),
+        (
+            "\"answer\":{\"published\":{\"revision\":2}}",
+            "\"answer\":{\"published\":{\"revision\":1}}",
+        ),
+        (
+            "\"digest\":\"0000000000000001\"",
+            "\"digest\":\"0000000000000009\"",
+        ),
+    ];
+    let mut edited = 0;
+    for (from, to) in edits {
+        let Some(at) = text.find(from) else { continue };
+        let mut changed = text.clone();
+        changed.replace_range(at..at + from.len(), to);
+        let trace = reread(changed.as_bytes());
+        let caught = !Checker::check(&trace).is_empty() || !replay(&trace).1.is_empty();
+        assert!(caught, "{from} made {to} is not noticed");
+        edited += 1;
+    }
+    assert!(edited > 0);
+}
+
+#[test]
+fn the_bugs_that_show_at_once_are_caught() {
+    for bug in [
+        Bug::RedundantFill,
+        Bug::VainTimeout,
+        Bug::DirtyRead,
+        Bug::NoNotifications,
+        Bug::PublishNotFenced,
+        Bug::TokenReused,
+        Bug::ForgottenComesBack,
+    ] {
+        let catch = hunt(bug, 2, 2000);
+        assert!(catch.is_caught(), "{catch:?}");
+    }
+}
+
+#[test]
+fn a_violation_is_made_small() {
+    let plan = draw(5, Profile::Swarm, None);
+    let (violations, _) = judge(&plan, Some(Bug::RedundantFill));
+    let seed = if violations.is_empty() { 1 } else { 5 };
+    let plan = draw(seed, Profile::Swarm, None);
+    if let Some(minimal) = minimize(&plan, Some(Bug::RedundantFill), &["S5 NoRedundantFill"]) {
+        assert!(minimal.plan.calls.len() <= 3, "{:?}", minimal.plan);
+        assert!(minimal.events.1 <= minimal.events.0);
+    }
+}
+
+#[test]
+fn the_scenarios_that_once_failed_are_clean() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            let plan: Plan = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let (violations, _) = judge(&plan, None);
+            assert!(violations.is_empty(), "{}: {violations:?}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 5);
+}
