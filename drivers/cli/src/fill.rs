@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use oneflight_tokio::Lease;
-use tokio::sync::Mutex;
+use rustix::process::Signal;
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::command::{CommandLine, Ended, Running, code_of};
 use crate::exit::{Code, Failure};
@@ -19,9 +20,41 @@ pub(crate) struct Filler {
     pub(crate) key: String,
     pub(crate) line: CommandLine,
     pub(crate) timeout: Option<Duration>,
-    /// The command under way. It is kept here and not in the future of the fill, so that it can be
-    /// seen off when the call is given up.
-    pub(crate) running: Mutex<Option<Running>>,
+    pub(crate) interrupts: Interrupts,
+}
+
+/// Signals on their way to the command, and what became of it.
+///
+/// An interrupted command is seen off before the call is given up: the lease is kept for as long as the
+/// command goes on.
+pub(crate) struct Interrupts {
+    signals: mpsc::UnboundedSender<Signal>,
+    /// Taken by the fill for as long as the command runs.
+    heard: Mutex<mpsc::UnboundedReceiver<Signal>>,
+    /// The code to end with, once the command has ended after a signal.
+    seen_off: watch::Sender<Option<Code>>,
+}
+
+impl Interrupts {
+    pub(crate) fn new() -> Self {
+        let (signals, heard) = mpsc::unbounded_channel();
+        Self {
+            signals,
+            heard: heard.into(),
+            seen_off: watch::Sender::new(None),
+        }
+    }
+
+    /// Waits until the command has ended after a signal.
+    pub(crate) async fn seen_off(&self) -> Code {
+        let mut seen_off = self.seen_off.subscribe();
+        let code = seen_off.wait_for(Option::is_some).await.map(|code| *code);
+        match code {
+            Ok(Some(code)) => code,
+            // INVARIANT: the sender is ours, and only a code is waited for.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 /// Why there is no value.
@@ -44,16 +77,47 @@ impl Filler {
             ("ONEFLIGHT_KEY", Some(self.key.clone())),
             ("ONEFLIGHT_TOKEN", token),
         ];
-        let mut slot = self.running.lock().await;
-        let started = self.line.start(&environment).map_err(Failed::NotStarted)?;
-        let result = self.accompany(slot.insert(started), &lease).await;
-        *slot = None;
-        result
+        let mut heard = self.interrupts.heard.lock().await;
+        let mut running = self.line.start(&environment).map_err(Failed::NotStarted)?;
+        tokio::select! {
+            biased;
+            // First, because a command that was interrupted may look as if it were done.
+            Some(signal) = heard.recv() => self.see_off(signal, running, &mut heard).await,
+            result = self.accompany(&mut running, &lease) => result,
+        }
     }
 
     /// Whether the command is under way.
     pub(crate) fn is_running(&self) -> bool {
-        self.running.try_lock().is_err()
+        self.interrupts.heard.try_lock().is_err()
+    }
+
+    /// Passes a signal on to the command, if it is under way.
+    pub(crate) fn interrupt(&self, signal: Signal) -> bool {
+        self.is_running() && self.interrupts.signals.send(signal).is_ok()
+    }
+
+    /// Waits for a command that was interrupted, and then to be given up.
+    async fn see_off(
+        &self,
+        signal: Signal,
+        mut running: Running,
+        heard: &mut mpsc::UnboundedReceiver<Signal>,
+    ) -> Result<Output, Failed> {
+        running.forward(signal);
+        let status = loop {
+            tokio::select! {
+                status = running.exited() => break status,
+                Some(signal) = heard.recv() => running.forward(signal),
+            }
+        };
+        let code = match status {
+            Ok(status) if !status.success() => code_of(status),
+            // It has ended well, but after it was told to give up: there is nothing to be had from us.
+            Ok(_) | Err(_) => Code::of_signal(signal.as_raw()),
+        };
+        self.interrupts.seen_off.send_replace(Some(code));
+        std::future::pending().await
     }
 
     async fn accompany(&self, running: &mut Running, lease: &Lease) -> Result<Output, Failed> {

@@ -1,18 +1,18 @@
 //! `oneflight run`: one call, and all that can come between.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oneflight_store::Store;
 use oneflight_tokio::{Error, Landing, SingleFlight};
-use rustix::process::Signal;
 use tokio::time::timeout;
 
 use crate::args::{RunArgs, WhenUnavailable};
-use crate::command::{CommandLine, code_of};
+use crate::command::CommandLine;
 use crate::down::DownStore;
 use crate::exit::{Code, Failure};
-use crate::fill::{Failed, Filler};
+use crate::fill::{Failed, Filler, Interrupts};
 use crate::human::{Rough, Shown, exact};
 use crate::output::Output;
 use crate::print::{print, say};
@@ -35,19 +35,28 @@ pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
         .build();
     let mut signals = Signals::listen()?;
     let landed = {
-        let waiting = show_holder(&*store, args, &filler);
-        tokio::select! {
-            biased;
-            // First, because a command that was interrupted, too, may look as if it were done.
-            signal = signals.next() => Err(signal),
-            landed = call(&flights, args, &filler) => Ok(landed),
-            never = waiting => match never {},
+        let mut waiting = pin!(show_holder(&*store, args, &filler));
+        let mut call = pin!(call(&flights, args, &filler));
+        loop {
+            tokio::select! {
+                biased;
+                signal = signals.next() => if !filler.interrupt(signal) {
+                    break Err(Code::of_signal(signal.as_raw()));
+                },
+                code = filler.interrupts.seen_off() => break Err(code),
+                landed = &mut call => break Ok(landed),
+                never = &mut waiting => match never {},
+            }
         }
     };
     let elapsed = started.elapsed();
     let landed = match landed {
         Ok(landed) => landed,
-        Err(signal) => return Err(interrupted(signal, &flights, &filler, signals).await),
+        Err(code) => {
+            // The lease is given back, and so is one that a claim on its way may yet be granted.
+            timeout(LEAVE, flights.close()).await.ok();
+            return Err(Failure::silent(code));
+        }
     };
     let outcome = match landed {
         Ok(landing) => {
@@ -101,7 +110,7 @@ fn filler(args: &RunArgs) -> Filler {
             max_output: args.max_value.as_u64(),
         },
         timeout: args.fill_timeout,
-        running: None.into(),
+        interrupts: Interrupts::new(),
     }
 }
 
@@ -122,35 +131,6 @@ async fn call(flights: &SingleFlight, args: &RunArgs, filler: &Filler) -> Landed
         call = call.lock_key(lock);
     }
     call.run(|lease| filler.fill(lease)).await
-}
-
-/// What to do once the call was given up: the driver releases the lease, and we see the command off.
-async fn interrupted(
-    signal: Signal,
-    flights: &SingleFlight,
-    filler: &Filler,
-    mut signals: Signals,
-) -> Failure {
-    let by_signal = Failure::silent(Code::of_signal(signal.as_raw()));
-    let Some(mut running) = filler.running.lock().await.take() else {
-        // A claim on its way may yet be granted, and is then given back.
-        timeout(LEAVE, flights.close()).await.ok();
-        return by_signal;
-    };
-    running.forward(signal);
-    let seen_off = async {
-        loop {
-            tokio::select! {
-                status = running.exited() => break status,
-                signal = signals.next() => running.forward(signal),
-            }
-        }
-    };
-    match tokio::join!(flights.close(), seen_off) {
-        ((), Ok(status)) if !status.success() => Failure::silent(code_of(status)),
-        // It has ended well, but its value was given up: there is nothing to be had from us.
-        _ => by_signal,
-    }
 }
 
 /// What to tell about a call that has no value, or could not share it.

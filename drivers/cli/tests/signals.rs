@@ -60,7 +60,7 @@ fn a_command_that_ends_well_all_the_same_has_no_value() {
 }
 
 #[test]
-fn the_lease_is_released_while_the_command_takes_its_time() {
+fn the_lease_is_kept_for_as_long_as_the_command_goes_on() {
     let place = Place::new();
     let script = "
         trap 'touch heard; until [ -e go ]; do sleep 0.01; done; exit 5' TERM
@@ -70,10 +70,21 @@ fn the_lease_is_released_while_the_command_takes_its_time() {
     place.await_file("ready");
     leader.signal(Signal::TERM);
     place.await_file("heard");
+    let now = [
+        "run",
+        "--wait-timeout",
+        "0s",
+        "key",
+        "--",
+        "echo",
+        "too early",
+    ];
+    assert_eq!(place.start(now).ended().code(), Some(124));
     let next = place.start(["run", "key", "--", "echo", "next"]);
-    next.ended().prints("next\n");
+    next.await_listening();
     place.write("go", "");
     assert_eq!(leader.ended().code(), Some(5));
+    next.ended().prints("next\n");
 }
 
 #[test]

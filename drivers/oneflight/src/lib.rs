@@ -1,5 +1,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![doc = include_str!("../README.md")]
+#![cfg_attr(all(feature = "tokio", feature = "sqlite"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "tokio", feature = "sqlite")),
+    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `sqlite`."
+)]
 
 /// The pure state machine, for embedding it in a runtime of your own.
 pub use oneflight_core as core;

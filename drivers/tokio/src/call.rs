@@ -32,7 +32,7 @@ pub struct Call<'a, P = Always> {
 
 impl<'a, P> Call<'a, P> {
     /// How long the lease lives unless renewed: the time after which a dead holder is replaced.
-    /// Default 30 s. It is renewed at a third of this for as long as the fill takes.
+    /// Default 30 s, at least 1 ms. It is renewed at a third of this for as long as the fill takes.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.options.lease_ttl = Some(ttl);
         self
@@ -45,7 +45,8 @@ impl<'a, P> Call<'a, P> {
         self
     }
 
-    /// How long the store may take to answer before it counts as unreachable. Default 5 s.
+    /// How long the store may take to answer before it counts as unreachable. Default 5 s. An answer that
+    /// takes more than a minute is not waited for in any case.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.options.store_timeout = Some(timeout);
         self
@@ -91,7 +92,8 @@ impl<'a, P> Call<'a, P> {
         self
     }
 
-    /// The lock key. Default `_dust:sf/` and the key.
+    /// The lock key. Default `_dust:sf/` and the key. All callers of a key must name the same: two locks
+    /// do not exclude one another.
     pub fn lock_key(mut self, lock: &str) -> Self {
         self.options.lock = Some(lock.into());
         self

@@ -28,7 +28,11 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn policy(&self) -> Policy {
         let default = Policy::DEFAULT;
-        let lease_ttl = self.lease_ttl.unwrap_or(default.lease_ttl);
+        // A lease of no time would be anybody's at once.
+        let lease_ttl = self
+            .lease_ttl
+            .unwrap_or(default.lease_ttl)
+            .max(Duration::from_millis(1));
         Policy {
             lease_ttl,
             wait_timeout: self

@@ -1,7 +1,7 @@
 //! A store with a fault to be found.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -55,7 +55,8 @@ struct Notes {
     released: Mutex<HashMap<Arc<str>, Reused>>,
     published: Mutex<HashSet<Token>>,
     /// Nothing is passed on to watchers for now.
-    muted: AtomicBool,
+    /// How many releases are under way whose notices are dropped.
+    muted: AtomicUsize,
     attempts: AtomicU64,
     /// Subscriptions which should have been dropped.
     open: Mutex<Vec<Subscription>>,
@@ -210,9 +211,13 @@ impl Store for Faulty {
 
     fn release(&self, lease: LeaseId) -> Result<(), StoreError> {
         let muted = self.has(Fault::DropsReleaseNotices);
-        self.notes.muted.store(muted, Ordering::SeqCst);
+        self.notes
+            .muted
+            .fetch_add(usize::from(muted), Ordering::SeqCst);
         let released = self.inner.release(self.real(lease.clone()));
-        self.notes.muted.store(false, Ordering::SeqCst);
+        self.notes
+            .muted
+            .fetch_sub(usize::from(muted), Ordering::SeqCst);
         if self.has(Fault::ReusesTokens) {
             let mut released = self.notes.released.lock().unwrap();
             released.entry(lease.lock).or_insert((lease.token, None));
@@ -258,7 +263,7 @@ impl Store for Faulty {
         let skips = Arc::clone(&skipped);
         let passed_on = move |event: WatchEvent| {
             let release = event == WatchEvent::Lock(LockState::Free);
-            let muted = release && notes.muted.load(Ordering::SeqCst);
+            let muted = release && notes.muted.load(Ordering::SeqCst) > 0;
             if !muted && !skips.load(Ordering::SeqCst) {
                 watcher.notify(event);
             }
