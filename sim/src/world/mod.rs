@@ -1,5 +1,5 @@
-//! The world of a run: processes that host the real [`Flights`], a model of a store, a network
-//! between them, virtual time.
+//! The world of a run: processes that host the real [`oneflight_core::Flights`], a model of a store,
+//! a network between them, virtual time.
 //!
 //! Pure and single-threaded: a run is a function of its [`Plan`]. What happens goes to an [`Observer`]
 //! as trace records.
