@@ -43,7 +43,8 @@ impl<P> Call<'_, P> {
             let known = candidate
                 .as_ref()
                 .map_or(Verdict::UNKNOWN, Candidate::stale);
-            let mut seat = hub.board(self.names(), policy, known);
+            let takes_any = self.takes_any::<V>();
+            let mut seat = hub.board(self.names(), policy, known, takes_any);
             let mut computed = None;
             let mut malformed = None;
             let landed = loop {
@@ -101,6 +102,15 @@ impl<P> Call<'_, P> {
                 }
             }
         }
+    }
+
+    /// Whether this caller is content with any value that decodes.
+    fn takes_any<V>(&self) -> bool
+    where
+        P: Freshness<V>,
+    {
+        let options = &self.options;
+        options.max_age.is_none() && !options.malformed_is_absent && self.fresh.takes_any()
     }
 
     /// What this caller thinks of a value; the value itself if it decodes.

@@ -4,6 +4,11 @@
 pub trait Freshness<V> {
     /// Whether this value will do.
     fn is_fresh(&self, value: &V) -> bool;
+
+    /// Whether any value will do, so that none needs to be looked at. Default: no.
+    fn takes_any(&self) -> bool {
+        false
+    }
 }
 
 /// Every published value is fresh.
@@ -12,6 +17,10 @@ pub struct Always;
 
 impl<V> Freshness<V> for Always {
     fn is_fresh(&self, _value: &V) -> bool {
+        true
+    }
+
+    fn takes_any(&self) -> bool {
         true
     }
 }

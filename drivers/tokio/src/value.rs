@@ -53,6 +53,11 @@ impl Value {
         Ok(decoded)
     }
 
+    /// Whether somebody has decoded it.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.decoded.get().is_some()
+    }
+
     pub(crate) fn bytes(&self) -> Bytes {
         self.bytes.clone()
     }

@@ -140,8 +140,9 @@ impl Hub {
         names: Names,
         mut policy: Policy,
         known: Verdict,
+        takes_any: bool,
     ) -> Seat {
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(takes_any));
         let id = self.with_sending(|state, hub| {
             state.passengers += 1;
             let id = PassengerId(state.passengers);
@@ -194,11 +195,14 @@ impl Hub {
         let mut state = self.state();
         let (result, notice) = act(&mut state, self);
         let mut calls = Calls::default();
-        if let Some(notice) = notice {
-            let orders = state.flights.handle(self.clock.now(), notice);
-            for order in orders {
-                state.carry_out(order, self, &mut calls);
+        let mut notices: Vec<_> = notice.into_iter().collect();
+        while !notices.is_empty() {
+            for notice in notices {
+                for order in state.flights.handle(self.clock.now(), notice) {
+                    state.carry_out(order, self, &mut calls);
+                }
             }
+            notices = mem::take(&mut calls.judged);
         }
         let due = state.flights.deadline().unwrap_or(Instant::NEVER);
         calls.pump |= due < state.armed;

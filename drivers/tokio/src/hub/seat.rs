@@ -55,8 +55,9 @@ pub(crate) enum Filled {
 
 /// What the machine has for one caller. Its mutex may be taken under the hub's, never the other way
 /// round: a caller fetches its mail without disturbing the others.
-#[derive(Default)]
 pub(super) struct Mailbox {
+    /// Any value that decodes will do: no need to ask.
+    pub(super) takes_any: bool,
     slot: Mutex<Slot>,
 }
 
@@ -71,6 +72,11 @@ pub(super) struct Slot {
 }
 
 impl Mailbox {
+    pub(super) fn new(takes_any: bool) -> Self {
+        let slot = Mutex::default();
+        Self { takes_any, slot }
+    }
+
     pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use oneflight_core::{Command, FlightId, Flights, Instant, Order, Outcome, PassengerId};
+use oneflight_core::{
+    Command, FlightId, Flights, Instant, Judgement, Notice, Order, Outcome, PassengerId, Verdict,
+};
 use oneflight_store::{Revision, StoreError};
 use quick_cache::DefaultHashBuilder;
 
@@ -60,6 +62,8 @@ pub(super) struct Computed {
 pub(super) struct Calls {
     pub(super) wakers: Vec<Waker>,
     pub(super) pump: bool,
+    /// What callers would say who need not be asked.
+    pub(super) judged: Vec<Notice<Names>>,
 }
 
 impl State {
@@ -68,7 +72,21 @@ impl State {
             Order::Command { flight, command } => self.command(flight, command, calls),
             Order::Judge { key, passenger, .. } => {
                 let arrived = self.desks.get(&key).and_then(|desk| desk.arrived.clone());
-                if let Some(arrived) = arrived {
+                let (Some(arrived), Some(seat)) = (arrived, self.seats.get(&passenger)) else {
+                    return;
+                };
+                if seat.takes_any && arrived.value.is_decoded() {
+                    let verdict = Verdict {
+                        revision: arrived.revision,
+                        token: arrived.token,
+                        judgement: Judgement::Fresh,
+                    };
+                    calls.judged.push(Notice::Judged {
+                        key,
+                        passenger,
+                        verdict,
+                    });
+                } else {
                     self.mail(passenger, Mail::Judge(arrived), calls);
                 }
             }
