@@ -50,7 +50,7 @@ pub trait Store: Send + Sync + 'static {
     /// Writes the value of `key` and frees the lock.
     ///
     /// `Fenced`, and nothing changed, if the lease was released, forgotten or granted anew; the same
-    /// `Published` again if this lease has published before. After `retain` the value counts as
+    /// `Published` again if this lease has published before and no later one has since. After `retain` the value counts as
     /// absent; `None` keeps it for good. `Refused` if the value is larger than the profile allows.
     fn publish(
         &self,
