@@ -19,6 +19,7 @@
 //! [`OnAbort::Promote`]: crate::OnAbort::Promote
 
 mod notice;
+mod passenger;
 mod ride;
 
 use alloc::collections::{BTreeMap, BTreeSet};

@@ -2,11 +2,12 @@
 
 use alloc::collections::BTreeMap;
 
+use super::passenger::{Passenger, ask, land};
 use super::{Air, Arrival, Order, PassengerId};
-use crate::flight::{Call, is_after};
+use crate::flight::is_after;
 use crate::{
-    Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort,
-    OnUnavailable, Outcome, Phase, Policy, Revision, Token, Unpublished, Verdict,
+    Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort, Outcome,
+    Phase, Policy, Revision, Token, Unpublished, Verdict,
 };
 
 #[derive(Clone, Debug)]
@@ -39,51 +40,6 @@ struct Current {
     token: Option<Token>,
     /// The revision its fill was published under.
     published: Option<Revision>,
-}
-
-#[derive(Clone, Debug)]
-struct Passenger {
-    policy: Policy,
-    started: Instant,
-    patience: Instant,
-    /// What it thinks of the last revision it knows.
-    known: Verdict,
-    /// The last revision it was asked to judge.
-    asked: Revision,
-    /// The highest token that is known to have been granted before its call.
-    floor: Option<Token>,
-}
-
-impl Passenger {
-    fn is_judging(&self) -> bool {
-        self.asked > self.known.revision
-    }
-
-    /// How its call ends when its time is over.
-    fn time_out(&self) -> Outcome {
-        match self.known.judgement {
-            Judgement::Stale => Outcome::Cached {
-                revision: self.known.revision,
-                stale: true,
-            },
-            Judgement::Absent | Judgement::Fresh | Judgement::Malformed => Outcome::TimedOut,
-        }
-    }
-
-    /// Its call, to be flown by itself from now on.
-    fn call(&self, now: Instant) -> Call {
-        Call {
-            policy: self.policy,
-            known: self.known,
-            started: self.started,
-            floor: self.floor,
-            now,
-        }
-    }
-
-    fn runs_local(&self) -> bool {
-        self.policy.on_unavailable == OnUnavailable::RunLocal
-    }
 }
 
 impl Ride {
@@ -704,42 +660,6 @@ impl Current {
         }
         super::due(&self.flight)
     }
-}
-
-/// Asks a passenger to judge what has arrived, unless it knows it or has nothing to judge.
-fn ask<K: Ord + Clone>(
-    air: &mut Air<K>,
-    key: &K,
-    id: PassengerId,
-    passenger: &mut Passenger,
-    arrival: Arrival,
-) {
-    let revision = arrival.revision;
-    if revision <= passenger.known.revision.max(passenger.asked) {
-        return;
-    }
-    passenger.asked = revision;
-    if arrival.value {
-        air.orders.push(Order::Judge {
-            key: key.clone(),
-            passenger: id,
-            revision,
-        });
-    } else {
-        passenger.known = Verdict {
-            revision,
-            token: arrival.token,
-            judgement: Judgement::Absent,
-        };
-    }
-}
-
-fn land<K: Ord + Clone>(air: &mut Air<K>, key: &K, passenger: PassengerId, outcome: Outcome) {
-    air.orders.push(Order::Land {
-        key: key.clone(),
-        passenger,
-        outcome,
-    });
 }
 
 /// An answer to a claim that says no more than that no lease was granted.
