@@ -167,7 +167,8 @@ pub(crate) struct GetArgs {
 
 /// Remove the value of KEY
 ///
-/// A command that computes one at this moment is overtaken: what it prints is not published.
+/// A command that computes one at this moment is overtaken: what it prints is not published, and it is run
+/// again. If it was given a --lock-key, give the same here.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -178,7 +179,7 @@ pub(crate) struct ForgetArgs {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: String,
 
-    /// The name of the lease, as `run` was given it [default: one of the key's own]
+    /// The name of the lease, if `run` was given one [default: one of the key's own]
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) lock_key: Option<String>,
 }

@@ -124,6 +124,12 @@ pub enum OpenError {
 impl From<OpenError> for StoreError {
     fn from(error: OpenError) -> Self {
         match error {
+            // Nobody will give the permission by waiting, and a whole fleet would run without the store.
+            OpenError::Io { ref source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Self::refused(error)
+            }
             OpenError::Busy { .. } | OpenError::Io { .. } | OpenError::Sqlite { .. } => {
                 Self::unavailable(error)
             }
