@@ -49,6 +49,13 @@ impl Policy {
         on_abort: OnAbort::Share,
         seed: 0,
     };
+
+    /// The `wait_timeout` that goes with a lease of this ttl unless the caller says otherwise: 5 s longer,
+    /// so that a dead holder is replaced within it.
+    #[must_use]
+    pub const fn wait_timeout_for(lease_ttl: Duration) -> Duration {
+        lease_ttl.saturating_add(Duration::from_secs(5))
+    }
 }
 
 impl Default for Policy {

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use oneflight_core::{OnFenced, OnUnavailable};
+use oneflight_core::{OnFenced, OnUnavailable, Policy};
 
 use crate::store_url::StoreUrl;
 
@@ -121,7 +121,7 @@ impl RunArgs {
     /// How long the call waits for somebody else's command.
     pub(crate) fn patience(&self) -> Duration {
         self.wait_timeout
-            .unwrap_or_else(|| self.lease_ttl.saturating_add(Duration::from_secs(5)))
+            .unwrap_or_else(|| Policy::wait_timeout_for(self.lease_ttl))
     }
 
     /// The name of the lease: by default the one that every driver of the protocol uses.

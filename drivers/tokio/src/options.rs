@@ -37,7 +37,7 @@ impl Options {
             lease_ttl,
             wait_timeout: self
                 .wait_timeout
-                .unwrap_or(lease_ttl.saturating_add(Duration::from_secs(5))),
+                .unwrap_or(Policy::wait_timeout_for(lease_ttl)),
             store_timeout: self.store_timeout.unwrap_or(default.store_timeout),
             fill_timeout: self.fill_timeout,
             on_unavailable: self.on_unavailable,

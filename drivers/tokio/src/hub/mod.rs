@@ -225,12 +225,8 @@ impl Hub {
         (result, calls.pump)
     }
 
-    fn tell(self: &Arc<Self>, notice: Notice<Names>) {
-        self.with(|_, _| ((), Some(notice)));
-    }
-
     pub(crate) fn tick(self: &Arc<Self>) {
-        self.tell(Notice::Tick);
+        self.with(|_, _| ((), Some(Notice::Tick)));
     }
 
     /// A command was answered, or the watch tells of the lock.
