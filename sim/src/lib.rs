@@ -11,5 +11,7 @@ pub mod minimize;
 pub mod plan;
 pub mod replay;
 pub mod stats;
-pub mod trace;
 pub mod world;
+
+/// The trace: a crate of its own, which the drivers know, too.
+pub use oneflight_trace as trace;

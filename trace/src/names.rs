@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use oneflight_core::{FlightId, Notice, Order};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Digest, Record, What};
+use crate::{Digest, Record, What};
 
 /// A key by its number: in the simulator, and wherever traces are worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 
 use serde::Serialize;
 
-use super::{Header, Key, Line, Name, Names, NodeId, Record, VERSION, What};
+use crate::{Header, Key, Line, Name, Names, NodeId, Record, VERSION, What};
 
 /// A trace in memory: its heads, its records in order, and the names of its keys.
 #[derive(Clone, Debug, Default)]
