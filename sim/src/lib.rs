@@ -11,6 +11,7 @@ pub mod minimize;
 pub mod plan;
 pub mod replay;
 pub mod stats;
+pub mod timeline;
 pub mod world;
 
 /// The trace: a crate of its own, which the drivers know, too.

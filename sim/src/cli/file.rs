@@ -1,13 +1,13 @@
-//! `check` and `replay`: what is done with traces in files.
+//! `check`, `replay` and `timeline`: what is done with traces in files.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use oneflight_sim::check::Checker;
-use oneflight_sim::replay;
 use oneflight_sim::trace::{Trace, read};
+use oneflight_sim::{replay, timeline};
 
 use super::Result;
 
@@ -57,4 +57,16 @@ pub(super) fn replay(files: &[PathBuf]) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+pub(super) fn timeline(files: &[PathBuf], out: &Path) -> Result<ExitCode> {
+    let trace = open(files)?;
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let command = format!("oneflight-sim check {}", names.join(" "));
+    std::fs::write(out, timeline::of_trace(&trace, &command))?;
+    println!("{} records drawn: {}", trace.records.len(), out.display());
+    Ok(ExitCode::SUCCESS)
 }

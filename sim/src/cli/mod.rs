@@ -69,6 +69,15 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Draw a trace, also a recording: one HTML file that needs nothing else.
+    Timeline {
+        /// The traces; those of several processes are put together.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Where to write the page.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -94,6 +103,9 @@ struct Run {
     /// Write the run's trace.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Draw the run of one seed or plan: one HTML file that needs nothing else.
+    #[arg(long)]
+    timeline: Option<PathBuf>,
     /// With this bug of `canaries`, for one seed or plan.
     #[arg(long)]
     bug: Option<String>,
@@ -163,5 +175,6 @@ pub(crate) fn main() -> Result<ExitCode> {
         } => minimize::run(seed, bug.as_deref(), profile.profile(), out),
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
+        Command::Timeline { files, out } => file::timeline(&files, &out),
     }
 }

@@ -13,6 +13,7 @@ use oneflight_sim::batch::{self, Batch, Progress};
 use oneflight_sim::canaries;
 use oneflight_sim::draw::draw;
 use oneflight_sim::plan::Plan;
+use oneflight_sim::timeline;
 use oneflight_sim::trace::{Key, Line, write_line};
 
 use super::minimize::named;
@@ -24,7 +25,11 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
         return one(
             options,
             &plan,
-            &format!("oneflight-sim run --plan {}", path.display()),
+            &format!(
+                "oneflight-sim run --plan {}{}",
+                path.display(),
+                with_bug(options)
+            ),
         );
     }
     let profile = options.profile.profile();
@@ -85,7 +90,12 @@ fn reproducer(options: &Run, seed: u64) -> String {
     if let Some(nodes) = options.nodes {
         line += &format!(" --nodes {nodes}");
     }
-    line
+    line + &with_bug(options)
+}
+
+fn with_bug(options: &Run) -> String {
+    let bug = options.bug.as_ref();
+    bug.map_or_else(String::new, |bug| format!(" --bug {bug}"))
 }
 
 fn show(progress: &Progress, runs: u64, finished: impl Fn() -> bool) {
@@ -111,9 +121,14 @@ fn show(progress: &Progress, runs: u64, finished: impl Fn() -> bool) {
 }
 
 fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
-    let (lines, violations, run) = batch::trace(plan, named(options.bug.as_deref())?);
+    let bug = named(options.bug.as_deref())?;
+    let (lines, violations, run) = batch::trace(plan, bug);
     if let Some(path) = &options.trace {
         write(path, &lines)?;
+    }
+    if let Some(path) = &options.timeline {
+        let page = timeline::of_run(plan, bug, reproducer);
+        std::fs::write(path, page)?;
     }
     if let Some(path) = &options.save {
         let mut plan = plan.clone();

@@ -1,0 +1,209 @@
+//! The timeline: what a person sees of a run, in one HTML file that needs nothing else.
+//!
+//! [`of_trace`] draws any trace. [`of_run`] draws a plan's run, and if that breaks a promise, first the
+//! smallest run that breaks it, beside its passing twins: the same run with one decision removed.
+
+mod cause;
+mod leases;
+mod messages;
+mod page;
+mod picture;
+mod states;
+mod twin;
+mod words;
+
+use serde::Serialize;
+
+use crate::batch;
+use crate::bugs::Bug;
+use crate::minimize::minimize;
+use crate::plan::Plan;
+use crate::trace::{Line, Name, Trace};
+use picture::{Picture, picture};
+
+/// All that the page shows.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// What was broken first; nothing in a clean run.
+    invariant: Option<&'static str>,
+    /// What was run, in a line.
+    subject: String,
+    /// What does it again.
+    command: String,
+    /// The three sentences.
+    cause: Vec<String>,
+    panels: Vec<Panel>,
+}
+
+/// One run on the page.
+#[derive(Debug, Serialize)]
+struct Panel {
+    /// `failing`, `twin` or `whole`.
+    role: &'static str,
+    title: String,
+    /// The first record in which a twin and its failing run differ.
+    differs: Option<usize>,
+    picture: Picture,
+}
+
+/// The page of a trace, which may be a recording.
+#[must_use]
+pub fn of_trace(trace: &Trace, command: &str) -> String {
+    let picture = picture(trace);
+    let mut report = Report {
+        invariant: picture.broken.first().map(|broken| broken.invariant),
+        subject: subject(trace),
+        command: command.to_owned(),
+        cause: cause_of(&picture),
+        panels: Vec::new(),
+    };
+    if report.invariant.is_some() {
+        report.cause.push(
+            "A trace alone cannot be run again with a decision removed, so what made the difference \
+             must be read from the picture."
+                .to_owned(),
+        );
+    }
+    report.panels.push(whole(picture));
+    page::html(&report)
+}
+
+/// The page of a plan's run.
+#[must_use]
+pub fn of_run(plan: &Plan, bug: Option<Bug>, command: &str) -> String {
+    let trace = run(plan, bug);
+    let all = picture(&trace);
+    let mut subject = subject(&trace);
+    if let Some(bug) = bug {
+        subject += &format!(", with the bug {} {bug:?}", bug.story().0).replace("bug  ", "bug ");
+    }
+    let mut report = Report {
+        invariant: all.broken.first().map(|broken| broken.invariant),
+        subject,
+        command: command.to_owned(),
+        cause: Vec::new(),
+        panels: Vec::new(),
+    };
+    if let Some(invariant) = report.invariant {
+        match minimize(plan, bug, &[invariant]) {
+            Some(minimal) => failing(&mut report, &minimal.plan, bug, all.events.len()),
+            None => report.cause = cause_of(&all),
+        }
+    }
+    report.panels.push(whole(all));
+    page::html(&report)
+}
+
+/// The smallest failing run, and its twins.
+fn failing(report: &mut Report, plan: &Plan, bug: Option<Bug>, before: usize) {
+    let trace = run(plan, bug);
+    let mut failing = picture(&trace);
+    // What the report is about comes first, whatever else is broken.
+    failing
+        .broken
+        .sort_by_key(|broken| Some(broken.invariant) != report.invariant);
+    report.cause = cause_of(&failing);
+    let mut twins = Vec::new();
+    for twin in twin::twins(plan, bug) {
+        let passing = run(&twin.plan, twin.bug);
+        let differs = cause::difference(&trace, &passing);
+        let removed = twin.removed.unwrap_or_else(|| match differs {
+            Some(index) => cause::mishap(&trace, index),
+            None => "one decision".to_owned(),
+        });
+        if twins.is_empty() {
+            let apart = differs.map_or_else(String::new, |index| {
+                format!(
+                    ": the first difference is that {}",
+                    cause::apart(&trace, &passing, index)
+                )
+            });
+            report.cause.push(format!(
+                "Without {removed} the run keeps its promises{apart}."
+            ));
+        }
+        twins.push(Panel {
+            role: "twin",
+            title: format!("without {removed}"),
+            differs,
+            picture: picture(&passing),
+        });
+    }
+    if twins.is_empty() {
+        report.cause.push(
+            "No single decision can be removed to make it pass: each of several is enough."
+                .to_owned(),
+        );
+    }
+    let events = failing.events.len();
+    report.panels.push(Panel {
+        role: "failing",
+        title: format!("{events} of the run's {before} events are enough"),
+        differs: twins.first().and_then(|twin| twin.differs),
+        picture: failing,
+    });
+    report.panels.extend(twins);
+}
+
+fn whole(picture: Picture) -> Panel {
+    Panel {
+        role: "whole",
+        title: format!(
+            "{} events in {}",
+            picture.events.len(),
+            words::time(picture.end)
+        ),
+        differs: None,
+        picture,
+    }
+}
+
+/// The first two sentences.
+fn cause_of(picture: &Picture) -> Vec<String> {
+    let Some(broken) = picture.broken.first() else {
+        return Vec::new();
+    };
+    let key = broken.key.and_then(|key| picture.keys.get(key as usize));
+    vec![
+        format!(
+            "{} demands that {}.",
+            broken.invariant,
+            cause::demand(broken.invariant)
+        ),
+        cause::happened(
+            broken.at,
+            broken.node,
+            key.map(String::as_str),
+            &broken.story,
+        ),
+    ]
+}
+
+fn subject(trace: &Trace) -> String {
+    let head = trace.headers.first();
+    let recorder = head.map_or("", |head| head.recorder.as_str());
+    let seed = head.and_then(|head| head.seed);
+    match seed {
+        Some(seed) => format!(
+            "seed {seed}, {}",
+            head.map_or("", |head| head.profile.as_str())
+        ),
+        None => format!("recorded by {recorder}"),
+    }
+}
+
+/// A run's trace in memory.
+fn run(plan: &Plan, bug: Option<Bug>) -> Trace {
+    let (lines, _, _) = batch::trace(plan, bug);
+    let mut trace = Trace::default();
+    for key in 0..plan.keys {
+        trace.names.key(&Name::Key(format!("k{key}")));
+    }
+    for line in lines {
+        match line {
+            Line::Header(header) => trace.headers.push(header),
+            Line::Record(record) => trace.records.push(record),
+        }
+    }
+    trace
+}

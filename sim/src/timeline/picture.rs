@@ -1,0 +1,408 @@
+//! What is drawn of one run: bars, arrows and marks, as data for the page.
+
+use std::collections::BTreeMap;
+
+use oneflight_core::{Outcome, PassengerId};
+use serde::Serialize;
+
+use super::leases::{Lease, Leases, Write};
+use super::messages::{Message, Messages};
+use super::states::{Phases, States};
+use super::words;
+use crate::check::{Checker, Violation};
+use crate::trace::{Fault, Key, Nanos, NodeId, Record, Trace, What};
+use crate::world::Observer as _;
+
+/// One run, ready to be drawn. Moments count from the first record.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Picture {
+    pub(super) nodes: Vec<Node>,
+    pub(super) keys: Vec<String>,
+    pub(super) end: Nanos,
+    leases: Vec<Lease>,
+    writes: Vec<Write>,
+    pub(super) calls: Vec<Call>,
+    pub(super) fills: Vec<Fill>,
+    phases: Vec<Phases>,
+    messages: Vec<Message>,
+    faults: Vec<FaultBand>,
+    pub(super) events: Vec<Event>,
+    pub(super) broken: Vec<Broken>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Node {
+    node: NodeId,
+    name: String,
+    up: Nanos,
+    down: Option<Nanos>,
+    crashed: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Call {
+    node: NodeId,
+    passenger: u64,
+    key: u32,
+    from: Nanos,
+    until: Nanos,
+    /// The kind of landing, which chooses the colour.
+    kind: &'static str,
+    label: String,
+    began: usize,
+    ended: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Fill {
+    node: NodeId,
+    passenger: u64,
+    key: u32,
+    from: Nanos,
+    until: Nanos,
+    token: Option<u64>,
+    result: &'static str,
+    event: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct FaultBand {
+    node: NodeId,
+    from: Nanos,
+    until: Nanos,
+    /// It lasts, as opposed to a mishap of one message.
+    lasts: bool,
+    name: &'static str,
+    event: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Event {
+    at: Nanos,
+    node: NodeId,
+    key: Option<u32>,
+    kind: &'static str,
+    words: String,
+    before: String,
+    after: String,
+    raw: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Broken {
+    pub(super) invariant: &'static str,
+    pub(super) at: Nanos,
+    pub(super) node: NodeId,
+    pub(super) key: Option<u32>,
+    pub(super) story: String,
+    /// The record that showed it.
+    pub(super) event: usize,
+}
+
+/// Judges a trace; tells which record showed each violation.
+pub(super) fn judged(trace: &Trace) -> Vec<(Violation, usize)> {
+    let sees_store = sees_store(trace);
+    let mut checker = Checker::of(&trace.headers);
+    if sees_store {
+        checker = checker.seeing_the_store();
+    }
+    let mut shown = Vec::new();
+    for (index, Record { at, node, what }) in trace.records.iter().enumerate() {
+        checker.see(*at, *node, what);
+        shown.resize(checker.violations().len(), index);
+    }
+    let violations = checker.finish();
+    shown.resize(violations.len(), trace.records.len().saturating_sub(1));
+    violations.into_iter().zip(shown).collect()
+}
+
+pub(super) fn sees_store(trace: &Trace) -> bool {
+    let is_commit = |record: &Record<Key>| matches!(record.what, What::Committed { .. });
+    trace.records.iter().any(is_commit)
+}
+
+/// A trace as a picture.
+pub(super) fn picture(trace: &Trace) -> Picture {
+    let base = trace.records.first().map_or(0, |record| record.at);
+    let end = trace.records.last().map_or(0, |record| record.at) - base;
+    let mut picture = Picture {
+        end,
+        ..Picture::default()
+    };
+    let mut leases = Leases::new(trace);
+    let mut messages = Messages::new(sees_store(trace));
+    let mut states = States::default();
+    let mut open = Open::default();
+    for (index, record) in trace.records.iter().enumerate() {
+        let at = record.at.saturating_sub(base);
+        let changed = states.told(record, at, &trace.names);
+        picture.event(trace, index, at, changed);
+        picture.node(record, at);
+        picture.fault(record, index, at, base, end);
+        open.see(&mut picture, record, index, at);
+        leases.see(record, index, at);
+        messages.see(record, index, at);
+    }
+    open.close(&mut picture, end);
+    (picture.leases, picture.writes) = leases.finish(end);
+    picture.messages = messages.finish(end);
+    picture.phases = states.phases;
+    picture.keys = (0..)
+        .map_while(|key| {
+            trace
+                .names
+                .name(Key(key))
+                .map(|_| words::key(&trace.names, Key(key)))
+        })
+        .collect();
+    for (violation, event) in judged(trace) {
+        let at = violation.at.saturating_sub(base);
+        picture.broken.push(Broken {
+            invariant: violation.invariant,
+            at,
+            node: violation.node,
+            key: violation.key.map(|key| key.0),
+            story: words::with_times(&violation.story),
+            event,
+        });
+    }
+    picture
+}
+
+impl Picture {
+    fn event(&mut self, trace: &Trace, index: usize, at: Nanos, changed: (String, String)) {
+        let record = &trace.records[index];
+        let named = record
+            .clone()
+            .rename(&mut |key| words::key(&trace.names, *key));
+        self.events.push(Event {
+            at,
+            node: record.node,
+            key: words::about(&record.what).map(|key| key.0),
+            kind: kind(&record.what),
+            words: words::what(&record.what),
+            before: changed.0,
+            after: changed.1,
+            raw: serde_json::to_string(&named).unwrap_or_default(),
+        });
+    }
+
+    fn node(&mut self, record: &Record<Key>, at: Nanos) {
+        let id = record.node;
+        if id == 0 {
+            return;
+        }
+        let position = self.nodes.iter().position(|node| node.node == id);
+        let position = position.unwrap_or_else(|| {
+            self.nodes.push(Node {
+                node: id,
+                name: format!("node {id}"),
+                up: at,
+                down: None,
+                crashed: false,
+            });
+            self.nodes.len() - 1
+        });
+        let node = &mut self.nodes[position];
+        match &record.what {
+            // A process that takes another's place has its name: the number tells them apart.
+            What::Up { name } if *name != node.name => node.name = format!("{id}: {name}"),
+            What::Down { crashed } => {
+                node.down = Some(at);
+                node.crashed = *crashed;
+            }
+            _ => {}
+        }
+    }
+
+    fn fault(&mut self, record: &Record<Key>, index: usize, at: Nanos, base: Nanos, end: Nanos) {
+        match &record.what {
+            What::Fault { fault, until } => {
+                let lasts = matches!(
+                    fault,
+                    Fault::CutUp | Fault::CutDown | Fault::Paused | Fault::StoreSlow
+                );
+                self.faults.push(FaultBand {
+                    node: record.node,
+                    from: at,
+                    until: if lasts {
+                        until.saturating_sub(base).clamp(at, end)
+                    } else {
+                        at
+                    },
+                    lasts,
+                    name: words::fault(*fault),
+                    event: index,
+                });
+            }
+            What::Healed { broken } => {
+                for band in self.faults.iter_mut().filter(|band| band.lasts) {
+                    if band.name != words::fault(Fault::Paused) && !broken.contains(&band.node) {
+                        band.until = band.until.min(at);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The calls and fills that are not over.
+#[derive(Default)]
+struct Open {
+    calls: BTreeMap<(NodeId, PassengerId), usize>,
+    fills: BTreeMap<(NodeId, PassengerId), usize>,
+}
+
+impl Open {
+    fn see(&mut self, picture: &mut Picture, record: &Record<Key>, index: usize, at: Nanos) {
+        let node = record.node;
+        match &record.what {
+            What::Began { key, passenger, .. } => {
+                self.calls.insert((node, *passenger), picture.calls.len());
+                picture.calls.push(Call {
+                    node,
+                    passenger: passenger.0,
+                    key: key.0,
+                    from: at,
+                    until: at,
+                    kind: "open",
+                    label: "open".to_owned(),
+                    began: index,
+                    ended: None,
+                });
+            }
+            What::Landed {
+                passenger,
+                outcome,
+                local,
+                ..
+            } => {
+                let label = words::outcome(*outcome);
+                self.end(
+                    picture,
+                    (node, *passenger),
+                    at,
+                    landing(*outcome, *local),
+                    label,
+                    index,
+                );
+            }
+            What::Left { passenger, .. } => {
+                self.end(
+                    picture,
+                    (node, *passenger),
+                    at,
+                    "left",
+                    "left".to_owned(),
+                    index,
+                );
+            }
+            What::FillBegan {
+                key,
+                passenger,
+                token,
+                ..
+            } => {
+                self.fills.insert((node, *passenger), picture.fills.len());
+                picture.fills.push(Fill {
+                    node,
+                    passenger: passenger.0,
+                    key: key.0,
+                    from: at,
+                    until: at,
+                    token: token.map(|token| token.get()),
+                    result: "dropped",
+                    event: index,
+                });
+            }
+            What::FillEnded {
+                passenger, result, ..
+            } => {
+                if let Some(fill) = self.fills.remove(&(node, *passenger)) {
+                    let fill = &mut picture.fills[fill];
+                    fill.until = at;
+                    fill.result = match result {
+                        oneflight_core::FillResult::Value => "value",
+                        oneflight_core::FillResult::Error => "error",
+                        oneflight_core::FillResult::Panic | _ => "panic",
+                    };
+                }
+            }
+            What::Down { crashed } => {
+                let kind = if *crashed { "crashed" } else { "left" };
+                let calls = self
+                    .calls
+                    .keys()
+                    .filter(|(owner, _)| *owner == node)
+                    .copied();
+                for call in calls.collect::<Vec<_>>() {
+                    self.end(picture, call, at, kind, kind.to_owned(), index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(
+        &mut self,
+        picture: &mut Picture,
+        id: (NodeId, PassengerId),
+        at: Nanos,
+        kind: &'static str,
+        label: String,
+        index: usize,
+    ) {
+        if let Some(call) = self.calls.remove(&id) {
+            let call = &mut picture.calls[call];
+            (call.until, call.kind, call.label, call.ended) = (at, kind, label, Some(index));
+        }
+        // A fill without an end was dropped with its caller.
+        if let Some(fill) = self.fills.remove(&id) {
+            picture.fills[fill].until = at;
+        }
+    }
+
+    fn close(self, picture: &mut Picture, end: Nanos) {
+        for call in self.calls.into_values() {
+            picture.calls[call].until = end;
+        }
+        for fill in self.fills.into_values() {
+            picture.fills[fill].until = end;
+        }
+    }
+}
+
+fn landing(outcome: Outcome, local: bool) -> &'static str {
+    match outcome {
+        Outcome::Cached { stale: true, .. } => "stale",
+        Outcome::Cached { .. } if local => "local",
+        Outcome::Cached { .. } => "cached",
+        Outcome::Computed { revision: Some(_) } => "computed",
+        Outcome::Computed { revision: None } => "alone",
+        Outcome::Awaited { .. } => "awaited",
+        Outcome::Aborted
+        | Outcome::Panicked
+        | Outcome::TimedOut
+        | Outcome::Fenced
+        | Outcome::Unavailable
+        | Outcome::Refused
+        | Outcome::Malformed
+        | Outcome::Unpublished { .. }
+        | _ => "failed",
+    }
+}
+
+fn kind(what: &What<Key>) -> &'static str {
+    match what {
+        What::Up { .. } | What::Down { .. } => "process",
+        What::Told { .. } => "told",
+        What::Began { .. } | What::Landed { .. } | What::Left { .. } => "call",
+        What::FillBegan { .. } | What::FillEnded { .. } => "fill",
+        What::Sent { .. } | What::Answered { .. } => "request",
+        What::Committed { .. } => "store",
+        What::WatchOpened { .. } | What::WatchClosed { .. } => "watch",
+        What::Changes { .. } | What::Healed { .. } | What::Ended { .. } => "world",
+        What::Fault { .. } => "fault",
+    }
+}
