@@ -61,40 +61,101 @@ pub(super) fn demand(invariant: &str) -> &'static str {
 /// The violation, as a sentence.
 pub(super) fn happened(at: Nanos, node: NodeId, key: Option<&str>, story: &str) -> String {
     let key = key.map_or_else(String::new, |key| format!(", key {key}"));
-    let place = if node == 0 {
-        "the store".to_owned()
-    } else {
-        format!("node {node}")
-    };
+    let place = place(node);
     let moment = words::time(at);
     format!("At {moment} ({place}{key}): {story}.")
 }
 
-/// The first record in which two runs differ, apart from their heads.
+/// The first record in which two runs differ at all.
 pub(super) fn difference(failing: &Trace, passing: &Trace) -> Option<usize> {
     let (left, right) = (&failing.records, &passing.records);
     (0..left.len().max(right.len())).find(|index| left.get(*index) != right.get(*index))
 }
 
-/// That record in both, in words.
-pub(super) fn apart(failing: &Trace, passing: &Trace, index: usize) -> String {
-    let told = |trace: &Trace| match trace.records.get(index) {
-        Some(record) => format!(
-            "{} “{}” at {}",
-            place(record.node),
-            words::what(&record.what),
-            words::time(record.at)
-        ),
-        None => "nothing more happens".to_owned(),
+/// The first records in which the course of two runs differs: what the store answers, what machines
+/// order, how calls end; not what the removed decision itself consists of.
+pub(super) fn parting(failing: &Trace, passing: &Trace) -> Option<(usize, usize)> {
+    let course = |trace: &Trace| -> Vec<usize> {
+        let all = 0..trace.records.len();
+        all.filter(|index| is_course(&trace.records[*index].what))
+            .collect()
     };
-    format!("here {}, there {}", told(failing), told(passing))
+    let (left, right) = (course(failing), course(passing));
+    let differs = |(index, other): &(&usize, &usize)| {
+        !is_alike(&failing.records[**index], &passing.records[**other])
+    };
+    let found = left.iter().zip(&right).find(differs);
+    found.map(|(index, other)| (*index, *other)).or_else(|| {
+        // One of them goes on where the other is over.
+        let shorter = left.len().min(right.len());
+        let last = |trace: &Trace| trace.records.len().saturating_sub(1);
+        let index = left.get(shorter).copied().unwrap_or(last(failing));
+        let other = right.get(shorter).copied().unwrap_or(last(passing));
+        (left.len() != right.len()).then_some((index, other))
+    })
+}
+
+fn is_course(what: &What<Key>) -> bool {
+    match what {
+        What::Sent { .. } | What::Fault { .. } | What::Up { .. } | What::Changes { .. } => false,
+        What::Down { .. }
+        | What::Told { .. }
+        | What::Began { .. }
+        | What::Landed { .. }
+        | What::Left { .. }
+        | What::FillBegan { .. }
+        | What::FillEnded { .. }
+        | What::Committed { .. }
+        | What::Answered { .. }
+        | What::WatchOpened { .. }
+        | What::WatchClosed { .. }
+        | What::Healed { .. }
+        | What::Ended { .. } => true,
+    }
+}
+
+fn is_alike(left: &Record<Key>, right: &Record<Key>) -> bool {
+    let same = (left.at, left.node) == (right.at, right.node);
+    match (&left.what, &right.what) {
+        (
+            What::Committed { answer, from, .. },
+            What::Committed {
+                answer: other,
+                from: who,
+                ..
+            },
+        ) => same && (answer, from) == (other, who),
+        (what, other) => same && what == other,
+    }
+}
+
+/// Those records, in words: what both have at the same moment, or what only the twin has; that it
+/// lacks what was removed goes without saying.
+pub(super) fn apart(
+    failing: &Trace,
+    passing: &Trace,
+    (index, other): (usize, usize),
+) -> Option<String> {
+    let (here, there) = (failing.records.get(index)?, passing.records.get(other)?);
+    let whose = |record: &Record<Key>| {
+        let (place, moment) = (place(record.node), words::time(record.at));
+        format!("“{}” ({place}, {moment})", words::what(&record.what))
+    };
+    if (here.at, here.node) == (there.at, there.node) {
+        let (here, there) = (whose(here), words::what(&there.what));
+        Some(format!(
+            "the failing run has {here} where the twin has “{there}”"
+        ))
+    } else {
+        (there.at < here.at).then(|| format!("the failing run does not have {}", whose(there)))
+    }
 }
 
 fn place(node: NodeId) -> String {
     if node == 0 {
-        "at the store".to_owned()
+        "store".to_owned()
     } else {
-        format!("on node {node}")
+        format!("node {node}")
     }
 }
 

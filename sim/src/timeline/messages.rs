@@ -162,7 +162,7 @@ impl Messages {
         }
         let arrow = asked.arrow("request", Some(at), asked.reached);
         asked.reached = true;
-        asked.answered = Some((at, answer, event));
+        asked.answered = asked.answered.or(Some((at, answer, event)));
         self.messages.push(arrow);
     }
 
@@ -185,7 +185,12 @@ impl Messages {
             return;
         }
         let came = (answer != Answer::Unavailable).then_some(at);
-        self.part(asked, came);
+        // A composite store's last step may have changed what goes back.
+        let answered = asked.answered.map(|(sent, first, event)| {
+            let last = if came.is_some() { answer } else { first };
+            (sent, last, event)
+        });
+        self.part(Asked { answered, ..asked }, came);
     }
 
     /// Whatever is known of a request that nothing more will come of.

@@ -18,7 +18,7 @@ use crate::batch;
 use crate::bugs::Bug;
 use crate::minimize::minimize;
 use crate::plan::Plan;
-use crate::trace::{Line, Name, Trace};
+use crate::trace::{Line, Name, Nanos, Trace};
 use picture::{Picture, picture};
 
 /// All that the page shows.
@@ -41,8 +41,8 @@ struct Panel {
     /// `failing`, `twin` or `whole`.
     role: &'static str,
     title: String,
-    /// The first record in which a twin and its failing run differ.
-    differs: Option<usize>,
+    /// When a twin and its failing run part.
+    differs: Option<Nanos>,
     picture: Picture,
 }
 
@@ -78,7 +78,7 @@ pub fn of_run(plan: &Plan, bug: Option<Bug>, command: &str) -> String {
         subject += &format!(", with the bug {} {bug:?}", bug.story().0).replace("bug  ", "bug ");
     }
     let mut report = Report {
-        invariant: all.broken.first().map(|broken| broken.invariant),
+        invariant: about(&all, bug),
         subject,
         command: command.to_owned(),
         cause: Vec::new(),
@@ -94,6 +94,15 @@ pub fn of_run(plan: &Plan, bug: Option<Bug>, command: &str) -> String {
     page::html(&report)
 }
 
+/// What a report is about: what a bug is there to break, else what was broken first.
+fn about(picture: &Picture, bug: Option<Bug>) -> Option<&'static str> {
+    let names = || picture.broken.iter().map(|broken| broken.invariant);
+    let expected = bug.map_or(&[][..], Bug::expected);
+    names()
+        .find(|name| expected.contains(name))
+        .or_else(|| names().next())
+}
+
 /// The smallest failing run, and its twins.
 fn failing(report: &mut Report, plan: &Plan, bug: Option<Bug>, before: usize) {
     let trace = run(plan, bug);
@@ -103,29 +112,35 @@ fn failing(report: &mut Report, plan: &Plan, bug: Option<Bug>, before: usize) {
         .broken
         .sort_by_key(|broken| Some(broken.invariant) != report.invariant);
     report.cause = cause_of(&failing);
+    let mut differs = None;
     let mut twins = Vec::new();
     for twin in twin::twins(plan, bug) {
         let passing = run(&twin.plan, twin.bug);
-        let differs = cause::difference(&trace, &passing);
-        let removed = twin.removed.unwrap_or_else(|| match differs {
-            Some(index) => cause::mishap(&trace, index),
-            None => "one decision".to_owned(),
+        let removed = twin.removed.unwrap_or_else(|| {
+            let first = cause::difference(&trace, &passing);
+            first.map_or_else(
+                || "one decision".to_owned(),
+                |index| cause::mishap(&trace, index),
+            )
+        });
+        let parting = cause::parting(&trace, &passing);
+        let at = |trace: &Trace, index: usize| trace.records.get(index).map(|record| record.at);
+        let moment = parting.and_then(|(index, other)| {
+            let moments = [at(&trace, index), at(&passing, other)];
+            moments.into_iter().flatten().min()
         });
         if twins.is_empty() {
-            let apart = differs.map_or_else(String::new, |index| {
-                format!(
-                    ": the first difference is that {}",
-                    cause::apart(&trace, &passing, index)
-                )
-            });
+            let apart = parting.and_then(|records| cause::apart(&trace, &passing, records));
+            let apart = apart.map_or_else(String::new, |apart| format!("; {apart}"));
             report.cause.push(format!(
                 "Without {removed} the run keeps its promises{apart}."
             ));
+            differs = moment;
         }
         twins.push(Panel {
             role: "twin",
             title: format!("without {removed}"),
-            differs,
+            differs: moment,
             picture: picture(&passing),
         });
     }
@@ -139,7 +154,7 @@ fn failing(report: &mut Report, plan: &Plan, bug: Option<Bug>, before: usize) {
     report.panels.push(Panel {
         role: "failing",
         title: format!("{events} of the run's {before} events are enough"),
-        differs: twins.first().and_then(|twin| twin.differs),
+        differs,
         picture: failing,
     });
     report.panels.extend(twins);

@@ -5,7 +5,9 @@ const report = JSON.parse(document.getElementById('data').textContent);
 const SVG = 'http://www.w3.org/2000/svg';
 const PHASES = {claiming: 'claiming', waiting: 'waiting', 'backing off': 'backing', filling: 'filling',
   'filling locally': 'filling', publishing: 'publishing'};
-const AXIS = 22, FLAGS = 40, CALL = 42, STRIP = 16, STORE = 48, PAD = 14;
+// A pause takes no more room than this many usual gaps on a stretched scale.
+const LONGEST = 4;
+const AXIS = 22, CALL = 42, STRIP = 16, STORE = 48, PAD = 14;
 
 const view = {zoom: 1, even: true, key: ''};
 
@@ -18,16 +20,16 @@ function el(parent, name, attributes, text) {
   return it;
 }
 
-function time(nanos) {
+function time(nanos, digits = 4) {
   for (const [unit, name] of [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs'], [1, 'ns']]) {
-    if (nanos >= unit) return `${Number((nanos / unit).toPrecision(4))} ${name}`;
+    if (nanos >= unit) return `${Number((nanos / unit).toPrecision(digits))} ${name}`;
   }
   return '0';
 }
 
 const short = (text, most) => text.length > most ? text.slice(0, most - 1) + '…' : text;
 // About how wide a text is drawn.
-const wide = (text, size = 11) => text.length * size * 0.57;
+const wide = (text, size = 11) => text.length * size * 0.6;
 
 // ---- time to place
 
@@ -35,8 +37,13 @@ const wide = (text, size = 11) => text.length * size * 0.57;
 // or it is true to time.
 function scaleOf(pictures, even) {
   const moments = new Set([0]);
+  // Moments at which only the world heals or the run ends are given little room.
+  const busy = new Set();
   for (const it of pictures) {
-    for (const event of it.events) moments.add(event.at);
+    for (const event of it.events) {
+      moments.add(event.at);
+      if (event.kind !== 'world') busy.add(event.at);
+    }
     for (const lease of it.leases) moments.add(lease.until);
     for (const fault of it.faults) moments.add(fault.until);
   }
@@ -45,11 +52,15 @@ function scaleOf(pictures, even) {
   const sorted = [...gaps].sort((a, b) => a - b);
   const usual = sorted[sorted.length >> 1] || 1;
   const places = [0];
-  for (const gap of gaps) {
-    places.push(places[places.length - 1] + (even ? 0.16 + Math.log2(1 + gap / usual) : gap));
-  }
+  const cut = [];
+  gaps.forEach((gap, index) => {
+    const most = busy.has(at[index + 1]) ? LONGEST : 1;
+    const room = Math.log2(1 + gap / usual);
+    if (even && room > LONGEST) cut.push([at[index], at[index + 1]]);
+    places.push(places[index] + (even ? 0.16 + Math.min(most, room) : gap));
+  });
   const all = places[places.length - 1] || 1;
-  return {at, places, all, share(moment) {
+  return {at, places, all, cut, share(moment) {
     let low = 0, high = at.length - 1;
     if (moment <= at[0]) return 0;
     if (moment >= at[high]) return 1;
@@ -119,17 +130,19 @@ class Chart {
     this.lanes();
     this.axis(scale);
     this.faults();
+    this.messages();
     this.leases();
     this.calls();
     this.dots();
     this.marks();
-    this.messages();
     this.labels();
   }
 
   // Calls that do not overlap share a row.
   layOut() {
-    let y = AXIS + FLAGS;
+    const flags = this.it.broken.length + (this.panel.differs === null ? 0 : 1);
+    this.flags = Math.min(4, flags);
+    let y = AXIS + 5 + this.flags * 19;
     this.storeTop = y;
     this.storeRows = new Map();
     this.it.keys.forEach((name, key) => {
@@ -158,7 +171,7 @@ class Chart {
         rows[row] = until;
         this.callRow.set(index, y + row * CALL);
       });
-      y += Math.max(1, rows.length) * CALL;
+      y += rows.length ? rows.length * CALL : 9;
       lane.dots = y + STRIP / 2 - 3;
       y += STRIP;
       lane.end = y;
@@ -179,8 +192,8 @@ class Chart {
           x: 0, y: top, width, height: end - top});
         el(svg, 'line', {class: 'edge', x1: 0, x2: width, y1: top, y2: top});
       }
-      el(this.side, 'text', {class: 'name', x: 10, y: top + 18}, title);
-      if (text) el(this.side, 'text', {class: 'muted', x: 10, y: top + 33}, text);
+      el(this.side, 'text', {class: 'name', x: 10, y: top + Math.min(18, (end - top) / 2 + 5)}, title);
+      if (text && end - top > 40) el(this.side, 'text', {class: 'muted', x: 10, y: top + 33}, text);
     };
     band(this.storeTop, this.storeEnd, 'store', '', true);
     for (const [key, y] of this.storeRows) {
@@ -198,12 +211,21 @@ class Chart {
   }
 
   axis(scale) {
+    let text = '', end = 0;
     for (const moment of ticks(scale, this.x, this.it.end, view.even)) {
       const x = this.x(moment);
+      text = time(moment) === text ? time(moment, 6) : time(moment);
       el(this.svg, 'line', {class: 'grid', x1: x, x2: x, y1: AXIS, y2: this.height});
-      el(this.svg, 'text', {class: 'time', x: x - 2, y: 14}, time(moment));
+      el(this.svg, 'text', {class: 'time', x: x - 2, y: 15}, text);
+      const cut = scale.cut.find(([from]) => from === moment);
+      end = x + wide(text, 10.5) + 6;
+      if (!cut) continue;
+      const passes = `${time(cut[1] - cut[0])} pass`, room = this.x(cut[1]) - end - 8;
+      if (wide(passes, 10.5) + 8 > room) continue;
+      el(this.svg, 'rect', {class: 'quiet', x: end, y: 4, width: room, height: 15, rx: 4});
+      el(this.svg, 'text', {class: 'time', x: end + room / 2, y: 15, 'text-anchor': 'middle'}, passes);
     }
-    el(this.side, 'text', {class: 'time', x: 10, y: 14}, view.even ? 'time, stretched' : 'time');
+    el(this.side, 'text', {class: 'time', x: 10, y: 15}, view.even ? 'time, stretched' : 'time');
   }
 
   faults() {
@@ -224,6 +246,7 @@ class Chart {
       if ((ends.get(id) ?? -1e9) < x) {
         el(this.svg, 'text', {class: 'fault-label', x: x + 7, y: y + 5}, fault.name);
         ends.set(id, x + 12 + wide(fault.name));
+        this.boxes.push([x, y - 4, x + 10 + wide(fault.name), y + 8]);
       }
     });
   }
@@ -324,19 +347,21 @@ class Chart {
       last.set(event.node, x);
       const dot = el(this.svg, 'circle', {class: `event ${event.kind}`, cx: x, cy: lane.dots, r: 2.3,
         'data-event': index});
+      this.boxes.push([x - 2, lane.dots - 3, x + 2, lane.dots + 3]);
       return {x, y: lane.dots, dot};
     });
   }
 
-  // Where a process's end of a message lies: at the call it is for.
+  // Where a process's end of a message lies: at the call that fills, else at the first that is open.
   rowOf(node, key, moment) {
     const lane = this.laneOf.get(node);
-    let row = null;
-    this.it.calls.forEach((call, index) => {
-      if (call.node === node && call.key === key && call.from <= moment && this.callRow.has(index)
-        && (row === null || call.until >= moment)) row = this.callRow.get(index);
-    });
-    return row === null ? (lane ? lane.top + 24 : null) : row + 24;
+    const calls = this.it.calls.map((call, index) => ({call, index}))
+      .filter(({call, index}) => call.node === node && call.key === key && call.from <= moment && this.callRow.has(index));
+    const open = calls.filter(({call}) => call.until >= moment);
+    const fills = ({call}) => this.it.fills.some(fill => fill.node === node && fill.passenger === call.passenger
+      && fill.from <= moment);
+    const found = open.findLast(fills) || open[0] || calls[calls.length - 1];
+    return found ? this.callRow.get(found.index) + 24 : lane ? lane.dots : null;
   }
 
   messages() {
@@ -368,8 +393,10 @@ class Chart {
 
   // A message is labelled where nothing else is written.
   labels() {
-    const wanted = (this.wanted || []).sort((a, b) => b.lost - a.lost);
+    const crowded = this.it.messages.length > 36 && view.zoom < 2;
+    const wanted = (this.wanted || []).filter(it => it.lost || !crowded).sort((a, b) => b.lost - a.lost);
     this.wanted = [];
+    this.svg.classList.toggle('crowded', crowded);
     for (const it of wanted) {
       const length = wide(it.text, 10);
       const lane = [0.5, 0.38, 0.62, 0.26, 0.74, 0.16, 0.84];
@@ -388,32 +415,33 @@ class Chart {
   marks() {
     const ends = [];
     const flag = (x, text, size) => {
-      const length = wide(text, size) + 16;
+      const length = wide(text, size) * 1.08 + 16;
       const left = Math.max(2, Math.min(x, this.width - length - 4));
       let row = ends.findIndex(spans => spans.every(([a, b]) => left > b || left + length < a));
       if (row < 0) row = ends.push([]) - 1;
       ends[row].push([left, left + length + 6]);
-      return {left, length, y: AXIS + Math.min(row, 1) * 19};
+      return row < this.flags ? {left, length, y: AXIS + row * 19} : null;
     };
     this.it.broken.forEach((broken, index) => {
       const x = this.x(broken.at);
       const place = flag(x, broken.invariant, 12);
       const group = el(this.svg, 'g', {class: 'violation', 'data-event': broken.event});
-      el(group, 'line', {x1: x, x2: x, y1: place.y + 18, y2: this.height});
-      el(group, 'rect', {class: 'flag', x: place.left, y: place.y + 1, width: place.length, height: 18, rx: 3});
-      el(group, 'text', {x: place.left + 8, y: place.y + 14}, broken.invariant);
-      const y = broken.node === 0 ? this.storeRows.get(broken.key) + 14 : this.rowOf(broken.node, broken.key, broken.at);
+      el(group, 'line', {x1: x, x2: x, y1: place ? place.y + 18 : this.storeTop, y2: this.height});
+      if (place) {
+        el(group, 'rect', {class: 'flag', x: place.left, y: place.y + 1, width: place.length, height: 18, rx: 3});
+        el(group, 'text', {x: place.left + 8, y: place.y + 14}, broken.invariant);
+      }
+      const atStore = this.it.events[broken.event].node === 0;
+      const y = atStore ? this.storeRows.get(broken.key) + 33 : this.rowOf(broken.node, broken.key, broken.at);
       if (y) el(group, 'circle', {class: 'ring', cx: x, cy: y, r: 12});
       if (index === 0) group.setAttribute('id', `violation-${this.panel.role}`);
     });
-    const index = this.panel.differs;
-    if (index !== null && this.it.events.length) {
-      const event = this.it.events[Math.min(index, this.it.events.length - 1)];
-      const x = this.x(event.at);
+    if (this.panel.differs !== null) {
+      const x = this.x(this.panel.differs);
       const place = flag(x, 'first difference', 11);
       const group = el(this.svg, 'g', {class: 'differs'});
-      el(group, 'line', {x1: x, x2: x, y1: place.y + 18, y2: this.height});
-      el(group, 'text', {x: place.left + 3, y: place.y + 14}, 'first difference');
+      el(group, 'line', {x1: x, x2: x, y1: place ? place.y + 18 : this.storeTop, y2: this.height});
+      if (place) el(group, 'text', {x: place.left + 3, y: place.y + 14}, 'first difference');
     }
   }
 
@@ -589,7 +617,7 @@ function head() {
     el(title, 'span', {class: 'good'}, 'All promises kept');
   }
   const broken = (report.panels.find(panel => panel.role === 'whole') || report.panels[0]).picture.broken[0];
-  const moment = broken ? `, at ${time(broken.at)}` : '';
+  const moment = broken ? `, at ${time(broken.at)} of the whole run` : '';
   const line = el(box, 'p', {class: 'subject'}, `${report.subject}${moment} `);
   el(line, 'code', {class: 'command'}, report.command);
   if (!report.cause.length) return;
@@ -681,7 +709,7 @@ function panels() {
     el(title, 'span', {class: 'role'}, roles[panel.role]);
     if (panel.role === 'twin') title.append('the same run ', panel.title);
     else el(title, 'small', {}, panel.title);
-    const peers = near.includes(panel.picture) ? [failing.picture, panel.picture] : [panel.picture];
+    const peers = near.includes(panel.picture) ? near : [panel.picture];
     charts.push(new Chart(panel, peers, section));
   }
 }

@@ -15,12 +15,12 @@ pub(super) fn time(nanos: Nanos) -> String {
     for (unit, name) in UNITS {
         if nanos >= unit {
             let whole = nanos / unit;
-            let places = if unit == 1 || whole >= 1000 {
-                0
-            } else if whole >= 100 {
-                1
-            } else {
-                2
+            let places = match whole {
+                _ if unit == 1 => 0,
+                0..10 => 3,
+                10..100 => 2,
+                100..1000 => 1,
+                _ => 0,
             };
             let text = format!("{:.places$}", nanos as f64 / unit as f64);
             let text = match text.split_once('.') {
@@ -395,5 +395,37 @@ pub(super) fn about(what: &What<Key>) -> Option<Key> {
         | What::Fault { .. }
         | What::Healed { .. }
         | What::Ended { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{time, with_times};
+
+    #[test]
+    fn times_have_four_digits_that_count() {
+        let shown = [
+            0,
+            17,
+            1_000,
+            1_018_234,
+            28_007_056,
+            430_100_000,
+            12_345_678_901_234,
+        ]
+        .map(time);
+        assert_eq!(
+            shown,
+            [
+                "0 s", "17 ns", "1 µs", "1.018 ms", "28.01 ms", "430.1 ms", "12346 s"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_times_are_made_readable() {
+        let story = "token 3, granted at 24503528 ns, though 2 nsx and ns remain by 1000 ns";
+        let shown = "token 3, granted at 24.5 ms, though 2 nsx and ns remain by 1 µs";
+        assert_eq!(with_times(story), shown);
     }
 }
