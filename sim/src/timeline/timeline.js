@@ -345,7 +345,7 @@ class Chart {
       if (!lane || (event.key !== null && !this.shown(event.key))) return null;
       const x = Math.max(this.x(event.at), (last.get(event.node) ?? -1e9) + 5);
       last.set(event.node, x);
-      const dot = el(this.svg, 'circle', {class: `event ${event.kind}`, cx: x, cy: lane.dots, r: 2.3,
+      const dot = el(this.svg, 'circle', {class: `event is-${event.kind}`, cx: x, cy: lane.dots, r: 2.3,
         'data-event': index});
       this.boxes.push([x - 2, lane.dots - 3, x + 2, lane.dots + 3]);
       return {x, y: lane.dots, dot};
