@@ -211,19 +211,23 @@ class Chart {
   }
 
   axis(scale) {
-    let text = '', end = 0;
+    const written = [];
+    let text = '';
     for (const moment of ticks(scale, this.x, this.it.end, view.even)) {
       const x = this.x(moment);
       text = time(moment) === text ? time(moment, 6) : time(moment);
       el(this.svg, 'line', {class: 'grid', x1: x, x2: x, y1: AXIS, y2: this.height});
       el(this.svg, 'text', {class: 'time', x: x - 2, y: 15}, text);
-      const cut = scale.cut.find(([from]) => from === moment);
-      end = x + wide(text, 10.5) + 6;
-      if (!cut) continue;
-      const passes = `${time(cut[1] - cut[0])} pass`, room = this.x(cut[1]) - end - 8;
-      if (wide(passes, 10.5) + 8 > room) continue;
-      el(this.svg, 'rect', {class: 'quiet', x: end, y: 4, width: room, height: 15, rx: 4});
-      el(this.svg, 'text', {class: 'time', x: end + room / 2, y: 15, 'text-anchor': 'middle'}, passes);
+      written.push([x, x + wide(text, 10.5)]);
+    }
+    // Where a pause is shorter than it was, that is said.
+    for (const [from, until] of scale.cut) {
+      const end = this.x(until) - 6, text = `${time(until - from)} pass`;
+      const before = written.filter(([left]) => left < end).map(([, right]) => right);
+      const begin = Math.max(this.x(from), ...before) + 6, room = end - begin;
+      if (wide(text, 10.5) + 6 > room) continue;
+      el(this.svg, 'rect', {class: 'quiet', x: begin, y: 4, width: room, height: 15, rx: 4});
+      el(this.svg, 'text', {class: 'time', x: begin + room / 2, y: 15, 'text-anchor': 'middle'}, text);
     }
     el(this.side, 'text', {class: 'time', x: 10, y: 15}, view.even ? 'time, stretched' : 'time');
   }
@@ -393,7 +397,7 @@ class Chart {
 
   // A message is labelled where nothing else is written.
   labels() {
-    const crowded = this.it.messages.length > 36 && view.zoom < 2;
+    const crowded = this.it.messages.length > 36 * view.zoom;
     const wanted = (this.wanted || []).filter(it => it.lost || !crowded).sort((a, b) => b.lost - a.lost);
     this.wanted = [];
     this.svg.classList.toggle('crowded', crowded);
@@ -668,6 +672,10 @@ function legend(box) {
   item('lease', rect('lease'));
   item('value', svg => el(svg, 'path', {class: 'sample write', d: 'M10 0l6 6l-6 6l-6 -6z'}));
   item('fill', rect('fill'));
+  const ends = new Set(report.panels.flatMap(panel => panel.picture.fills.map(fill => fill.result)));
+  for (const [end, name] of [['error', 'fill failed'], ['panic', 'fill panicked'], ['dropped', 'fill dropped']]) {
+    if (ends.has(end)) item(name, rect(`fill ${end}`));
+  }
   item('claiming', rect('phase claiming'));
   item('waiting', rect('phase waiting'));
   item('backing off', rect('phase backing'));
