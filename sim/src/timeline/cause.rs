@@ -1,7 +1,7 @@
 //! Why a run failed, in three sentences: what the promise demands, what happened, and what made the
 //! difference.
 
-use super::words;
+use super::{times, words};
 use crate::trace::{Fault, Key, Nanos, NodeId, Record, Trace, What};
 
 /// What an invariant of the design demands.
@@ -62,7 +62,7 @@ pub(super) fn demand(invariant: &str) -> &'static str {
 pub(super) fn happened(at: Nanos, node: NodeId, key: Option<&str>, story: &str) -> String {
     let key = key.map_or_else(String::new, |key| format!(", key {key}"));
     let place = place(node);
-    let moment = words::time(at);
+    let moment = times::time(at);
     format!("At {moment} ({place}{key}): {story}.")
 }
 
@@ -138,7 +138,7 @@ pub(super) fn apart(
 ) -> Option<String> {
     let (here, there) = (failing.records.get(index)?, passing.records.get(other)?);
     let whose = |record: &Record<Key>| {
-        let (place, moment) = (place(record.node), words::time(record.at));
+        let (place, moment) = (place(record.node), times::time(record.at));
         format!("“{}” ({place}, {moment})", words::what(&record.what))
     };
     if (here.at, here.node) == (there.at, there.node) {
@@ -166,7 +166,7 @@ pub(super) fn mishap(failing: &Trace, index: usize) -> String {
         return "one message's mishap".to_owned();
     };
     let What::Fault { fault, .. } = &record.what else {
-        return format!("the mishap of one message by {}", words::time(record.at));
+        return format!("the mishap of one message by {}", times::time(record.at));
     };
     let is_message = |other: &&Record<Key>| {
         other.at == record.at
@@ -175,7 +175,7 @@ pub(super) fn mishap(failing: &Trace, index: usize) -> String {
                 What::Sent { .. } | What::Committed { .. } | What::WatchOpened { .. }
             )
     };
-    let (node, at) = (record.node, words::time(record.at));
+    let (node, at) = (record.node, times::time(record.at));
     let message = match before
         .iter()
         .rev()

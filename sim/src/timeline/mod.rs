@@ -3,12 +3,14 @@
 //! [`of_trace`] draws any trace. [`of_run`] draws a plan's run, and if that breaks a promise, first the
 //! smallest run that breaks it, beside its passing twins: the same run with one decision removed.
 
+mod calls;
 mod cause;
 mod leases;
 mod messages;
 mod page;
 mod picture;
 mod states;
+mod times;
 mod twin;
 mod words;
 
@@ -166,7 +168,7 @@ fn whole(picture: Picture) -> Panel {
         title: format!(
             "{} events in {}",
             picture.events.len(),
-            words::time(picture.end)
+            times::time(picture.end)
         ),
         differs: None,
         picture,

@@ -3,9 +3,14 @@
 use super::Report;
 use crate::trace::Digest;
 
-const STYLE: &str = include_str!("timeline.css");
-const SCRIPT: &str = include_str!("timeline.js");
-const PAGE: &str = include_str!("timeline.html");
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = concat!(
+    include_str!("page/scale.js"),
+    include_str!("page/chart.js"),
+    include_str!("page/look.js"),
+    include_str!("page/page.js"),
+);
+const PAGE: &str = include_str!("page/page.html");
 
 /// The document.
 pub(super) fn html(report: &Report) -> String {

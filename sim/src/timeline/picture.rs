@@ -1,14 +1,12 @@
 //! What is drawn of one run: bars, arrows and marks, as data for the page.
 
-use std::collections::BTreeMap;
-
-use oneflight_core::{Outcome, PassengerId};
 use serde::Serialize;
 
+use super::calls::{Call, Calls, Fill};
 use super::leases::{Lease, Leases, Write};
 use super::messages::{Message, Messages};
 use super::states::{Phases, States};
-use super::words;
+use super::{times, words};
 use crate::check::{Checker, Violation};
 use crate::trace::{Fault, Key, Nanos, NodeId, Record, Trace, What};
 use crate::world::Observer as _;
@@ -21,8 +19,8 @@ pub(super) struct Picture {
     pub(super) end: Nanos,
     leases: Vec<Lease>,
     writes: Vec<Write>,
-    pub(super) calls: Vec<Call>,
-    pub(super) fills: Vec<Fill>,
+    calls: Vec<Call>,
+    fills: Vec<Fill>,
     phases: Vec<Phases>,
     messages: Vec<Message>,
     faults: Vec<FaultBand>,
@@ -37,32 +35,6 @@ pub(super) struct Node {
     up: Nanos,
     down: Option<Nanos>,
     crashed: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Call {
-    node: NodeId,
-    passenger: u64,
-    key: u32,
-    from: Nanos,
-    until: Nanos,
-    /// The kind of landing, which chooses the colour.
-    kind: &'static str,
-    label: String,
-    began: usize,
-    ended: Option<usize>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Fill {
-    node: NodeId,
-    passenger: u64,
-    key: u32,
-    from: Nanos,
-    until: Nanos,
-    token: Option<u64>,
-    result: &'static str,
-    event: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,18 +104,18 @@ pub(super) fn picture(trace: &Trace) -> Picture {
     let mut leases = Leases::new(trace);
     let mut messages = Messages::new(sees_store(trace));
     let mut states = States::default();
-    let mut open = Open::default();
+    let mut calls = Calls::default();
     for (index, record) in trace.records.iter().enumerate() {
         let at = record.at.saturating_sub(base);
         let changed = states.told(record, at, &trace.names);
         picture.event(trace, index, at, changed);
         picture.node(record, at);
         picture.fault(record, index, at, base, end);
-        open.see(&mut picture, record, index, at);
+        calls.see(record, index, at);
         leases.see(record, index, at);
         messages.see(record, index, at);
     }
-    open.close(&mut picture, end);
+    (picture.calls, picture.fills) = calls.finish(end);
     (picture.leases, picture.writes) = leases.finish(end);
     picture.messages = messages.finish(end);
     picture.phases = states.phases;
@@ -162,7 +134,7 @@ pub(super) fn picture(trace: &Trace) -> Picture {
             at,
             node: violation.node,
             key: violation.key.map(|key| key.0),
-            story: words::with_times(&violation.story),
+            story: times::with_times(&violation.story),
             event,
         });
     }
@@ -244,152 +216,6 @@ impl Picture {
             }
             _ => {}
         }
-    }
-}
-
-/// The calls and fills that are not over.
-#[derive(Default)]
-struct Open {
-    calls: BTreeMap<(NodeId, PassengerId), usize>,
-    fills: BTreeMap<(NodeId, PassengerId), usize>,
-}
-
-impl Open {
-    fn see(&mut self, picture: &mut Picture, record: &Record<Key>, index: usize, at: Nanos) {
-        let node = record.node;
-        match &record.what {
-            What::Began { key, passenger, .. } => {
-                self.calls.insert((node, *passenger), picture.calls.len());
-                picture.calls.push(Call {
-                    node,
-                    passenger: passenger.0,
-                    key: key.0,
-                    from: at,
-                    until: at,
-                    kind: "open",
-                    label: "open".to_owned(),
-                    began: index,
-                    ended: None,
-                });
-            }
-            What::Landed {
-                passenger,
-                outcome,
-                local,
-                ..
-            } => {
-                let label = words::outcome(*outcome);
-                self.end(
-                    picture,
-                    (node, *passenger),
-                    at,
-                    landing(*outcome, *local),
-                    label,
-                    index,
-                );
-            }
-            What::Left { passenger, .. } => {
-                self.end(
-                    picture,
-                    (node, *passenger),
-                    at,
-                    "left",
-                    "left".to_owned(),
-                    index,
-                );
-            }
-            What::FillBegan {
-                key,
-                passenger,
-                token,
-                ..
-            } => {
-                self.fills.insert((node, *passenger), picture.fills.len());
-                picture.fills.push(Fill {
-                    node,
-                    passenger: passenger.0,
-                    key: key.0,
-                    from: at,
-                    until: at,
-                    token: token.map(|token| token.get()),
-                    result: "dropped",
-                    event: index,
-                });
-            }
-            What::FillEnded {
-                passenger, result, ..
-            } => {
-                if let Some(fill) = self.fills.remove(&(node, *passenger)) {
-                    let fill = &mut picture.fills[fill];
-                    fill.until = at;
-                    fill.result = match result {
-                        oneflight_core::FillResult::Value => "value",
-                        oneflight_core::FillResult::Error => "error",
-                        oneflight_core::FillResult::Panic | _ => "panic",
-                    };
-                }
-            }
-            What::Down { crashed } => {
-                let kind = if *crashed { "crashed" } else { "left" };
-                let calls = self
-                    .calls
-                    .keys()
-                    .filter(|(owner, _)| *owner == node)
-                    .copied();
-                for call in calls.collect::<Vec<_>>() {
-                    self.end(picture, call, at, kind, kind.to_owned(), index);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn end(
-        &mut self,
-        picture: &mut Picture,
-        id: (NodeId, PassengerId),
-        at: Nanos,
-        kind: &'static str,
-        label: String,
-        index: usize,
-    ) {
-        if let Some(call) = self.calls.remove(&id) {
-            let call = &mut picture.calls[call];
-            (call.until, call.kind, call.label, call.ended) = (at, kind, label, Some(index));
-        }
-        // A fill without an end was dropped with its caller.
-        if let Some(fill) = self.fills.remove(&id) {
-            picture.fills[fill].until = at;
-        }
-    }
-
-    fn close(self, picture: &mut Picture, end: Nanos) {
-        for call in self.calls.into_values() {
-            picture.calls[call].until = end;
-        }
-        for fill in self.fills.into_values() {
-            picture.fills[fill].until = end;
-        }
-    }
-}
-
-fn landing(outcome: Outcome, local: bool) -> &'static str {
-    match outcome {
-        Outcome::Cached { stale: true, .. } => "stale",
-        Outcome::Cached { .. } if local => "local",
-        Outcome::Cached { .. } => "cached",
-        Outcome::Computed { revision: Some(_) } => "computed",
-        Outcome::Computed { revision: None } => "alone",
-        Outcome::Awaited { .. } => "awaited",
-        Outcome::Aborted
-        | Outcome::Panicked
-        | Outcome::TimedOut
-        | Outcome::Fenced
-        | Outcome::Unavailable
-        | Outcome::Refused
-        | Outcome::Malformed
-        | Outcome::Unpublished { .. }
-        | _ => "failed",
     }
 }
 

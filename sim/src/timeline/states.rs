@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oneflight_core::{Deadline, Flights, Phase};
 use serde::Serialize;
 
-use super::words;
+use super::{times, words};
 use crate::trace::{Key, Names, Nanos, NodeId, Record, What};
 
 type View = Option<(Option<Phase>, Option<Deadline>, usize)>;
@@ -104,7 +104,7 @@ fn shown(view: View, now: Nanos) -> String {
         let left = at.as_nanos().saturating_sub(now);
         let why = format!("{why:?}");
         if now > 0 {
-            text += &format!(", {why} in {}", words::time(left));
+            text += &format!(", {why} in {}", times::time(left));
         }
     }
     text + &format!(", {aboard} aboard")

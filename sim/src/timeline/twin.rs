@@ -2,7 +2,7 @@
 
 use oneflight_core::FillResult;
 
-use super::words::time;
+use super::times::time;
 use crate::batch::judge;
 use crate::bugs::Bug;
 use crate::fates::{Fate, Mishap};
