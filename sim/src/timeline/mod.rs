@@ -87,9 +87,16 @@ pub fn of_run(plan: &Plan, bug: Option<Bug>, command: &str) -> String {
         panels: Vec::new(),
     };
     if let Some(invariant) = report.invariant {
-        match minimize(plan, bug, &[invariant]) {
-            Some(minimal) => failing(&mut report, &minimal.plan, bug, all.events.len()),
-            None => report.cause = cause_of(&all),
+        // A run that goes in circles takes too long to be shrunk: its twins are sought as it is.
+        let minimal = if all.left_out == 0 {
+            minimize(plan, bug, &[invariant])
+        } else {
+            None
+        };
+        let smallest = minimal.as_ref().map_or(plan, |minimal| &minimal.plan);
+        failing(&mut report, smallest, bug, all.events.len());
+        if minimal.is_none() {
+            return page::html(&report);
         }
     }
     report.panels.push(whole(all));
@@ -153,9 +160,14 @@ fn failing(report: &mut Report, plan: &Plan, bug: Option<Bug>, before: usize) {
         );
     }
     let events = failing.events.len();
+    let title = if failing.left_out == 0 {
+        format!("{events} of the run's {before} events are enough")
+    } else {
+        extent(&failing)
+    };
     report.panels.push(Panel {
         role: "failing",
-        title: format!("{events} of the run's {before} events are enough"),
+        title,
         differs,
         picture: failing,
     });
@@ -165,13 +177,18 @@ fn failing(report: &mut Report, plan: &Plan, bug: Option<Bug>, before: usize) {
 fn whole(picture: Picture) -> Panel {
     Panel {
         role: "whole",
-        title: format!(
-            "{} events in {}",
-            picture.events.len(),
-            times::time(picture.end)
-        ),
+        title: extent(&picture),
         differs: None,
         picture,
+    }
+}
+
+/// How much there is to see.
+fn extent(picture: &Picture) -> String {
+    let (events, time) = (picture.events.len(), times::time(picture.end));
+    match picture.left_out {
+        0 => format!("{events} events in {time}"),
+        more => format!("the first {events} events, in {time}; {more} more are not drawn"),
     }
 }
 

@@ -11,12 +11,17 @@ use crate::check::{Checker, Violation};
 use crate::trace::{Fault, Key, Nanos, NodeId, Record, Trace, What};
 use crate::world::Observer as _;
 
+/// No more records than this are drawn: a browser copes with them.
+pub(super) const MOST_RECORDS: usize = 10_000;
+
 /// One run, ready to be drawn. Moments count from the first record.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Picture {
     pub(super) nodes: Vec<Node>,
     pub(super) keys: Vec<String>,
     pub(super) end: Nanos,
+    /// How many events at the end are not drawn.
+    pub(super) left_out: usize,
     leases: Vec<Lease>,
     writes: Vec<Write>,
     calls: Vec<Call>,
@@ -96,16 +101,22 @@ pub(super) fn sees_store(trace: &Trace) -> bool {
 /// A trace as a picture.
 pub(super) fn picture(trace: &Trace) -> Picture {
     let base = trace.records.first().map_or(0, |record| record.at);
-    let end = trace.records.last().map_or(0, |record| record.at) - base;
+    let broken = judged(trace);
+    let drawn = drawn(trace.records.len(), broken.first().map(|(_, event)| *event));
+    let records = trace.records.get(..drawn).unwrap_or_default();
+    let end = records
+        .last()
+        .map_or(0, |record| record.at.saturating_sub(base));
     let mut picture = Picture {
         end,
+        left_out: trace.records.len() - drawn,
         ..Picture::default()
     };
     let mut leases = Leases::new(trace);
     let mut messages = Messages::new(sees_store(trace));
     let mut states = States::default();
     let mut calls = Calls::default();
-    for (index, record) in trace.records.iter().enumerate() {
+    for (index, record) in records.iter().enumerate() {
         let at = record.at.saturating_sub(base);
         let changed = states.told(record, at, &trace.names);
         picture.event(trace, index, at, changed);
@@ -127,7 +138,7 @@ pub(super) fn picture(trace: &Trace) -> Picture {
                 .map(|_| words::key(&trace.names, Key(key)))
         })
         .collect();
-    for (violation, event) in judged(trace) {
+    for (violation, event) in broken {
         let at = violation.at.saturating_sub(base);
         picture.broken.push(Broken {
             invariant: violation.invariant,
@@ -135,10 +146,20 @@ pub(super) fn picture(trace: &Trace) -> Picture {
             node: violation.node,
             key: violation.key.map(|key| key.0),
             story: times::with_times(&violation.story),
-            event,
+            event: event.min(drawn.saturating_sub(1)),
         });
     }
     picture
+}
+
+/// How many records of so many are drawn: of a run that goes in circles only the beginning, until a
+/// while after the first violation.
+fn drawn(count: usize, broken: Option<usize>) -> usize {
+    if count <= MOST_RECORDS {
+        return count;
+    }
+    let after = broken.map_or(MOST_RECORDS, |event| event + MOST_RECORDS / 20);
+    after.min(MOST_RECORDS)
 }
 
 impl Picture {

@@ -25,7 +25,8 @@ function head() {
   } else {
     el(title, 'span', {class: 'good'}, 'All promises kept');
   }
-  const broken = (report.panels.find(panel => panel.role === 'whole') || report.panels[0]).picture.broken[0];
+  const whole = report.panels.find(panel => panel.role === 'whole');
+  const broken = whole && whole.picture.broken[0];
   const moment = broken ? `, at ${time(broken.at)} of the whole run` : '';
   const line = el(box, 'p', {class: 'subject'}, `${report.subject}${moment} `);
   el(line, 'code', {class: 'command'}, report.command);
