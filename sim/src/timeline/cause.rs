@@ -1,6 +1,8 @@
 //! Why a run failed, in three sentences: what the promise demands, what happened, and what made the
 //! difference.
 
+use std::collections::BTreeMap;
+
 use super::{times, words};
 use crate::trace::{Fault, Key, Nanos, NodeId, Record, Trace, What};
 
@@ -129,8 +131,8 @@ fn is_alike(left: &Record<Key>, right: &Record<Key>) -> bool {
     }
 }
 
-/// Those records, in words: what both have at the same moment, or what only the twin has; that it
-/// lacks what was removed goes without saying.
+/// Those records, in words: what both have at the same moment, or what only the twin has, or how a
+/// call lands otherwise: that the twin lacks what was removed goes without saying.
 pub(super) fn apart(
     failing: &Trace,
     passing: &Trace,
@@ -146,9 +148,31 @@ pub(super) fn apart(
         Some(format!(
             "the failing run has {here} where the twin has “{there}”"
         ))
+    } else if there.at < here.at {
+        Some(format!("the failing run does not have {}", whose(there)))
     } else {
-        (there.at < here.at).then(|| format!("the failing run does not have {}", whose(there)))
+        landing(failing, passing)
     }
+}
+
+/// The last call that lands otherwise.
+fn landing(failing: &Trace, passing: &Trace) -> Option<String> {
+    let landed = |record: &Record<Key>| match &record.what {
+        What::Landed {
+            passenger, outcome, ..
+        } => Some(((record.node, *passenger), *outcome)),
+        _ => None,
+    };
+    let other: BTreeMap<_, _> = passing.records.iter().filter_map(landed).collect();
+    let mut ends = failing.records.iter().rev().filter_map(landed);
+    ends.find_map(|(call, here)| {
+        let there = *other.get(&call)?;
+        let (here, there) = (words::outcome(here), words::outcome(there));
+        (here != there).then(|| {
+            let (node, passenger) = (place(call.0), call.1.0);
+            format!("there call {passenger} of {node} lands “{there}”, not “{here}”")
+        })
+    })
 }
 
 fn place(node: NodeId) -> String {
