@@ -5,6 +5,7 @@ use std::thread;
 
 use crate::bugs::Bug;
 use crate::check::{Checker, Violation};
+use crate::coverage::Coverage;
 use crate::draw::{Profile, draw};
 use crate::plan::Plan;
 use crate::stats::Stats;
@@ -115,16 +116,18 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
     let next = AtomicU64::new(batch.from);
     let work = || {
         let mut stats = Stats::default();
+        let mut coverage = Coverage::default();
         let mut failures = Vec::new();
         loop {
             let from = next.fetch_add(CHUNK, Ordering::Relaxed);
             if from >= batch.until || failures.len() > 1000 {
+                stats.coverage = coverage;
                 return (stats, failures);
             }
             let (before, faults) = (stats.time, stats.all_faults());
             for seed in from..batch.until.min(from + CHUNK) {
                 let plan = draw(seed, batch.profile, batch.nodes);
-                let violations = run_one(&plan, &mut stats);
+                let violations = run_one(&plan, &mut stats, &mut coverage);
                 if !violations.is_empty() {
                     failures.push(Failure { seed, violations });
                     progress.failures.fetch_add(1, Ordering::Relaxed);
@@ -154,16 +157,14 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
     })
 }
 
-fn run_one(plan: &Plan, stats: &mut Stats) -> Vec<Violation> {
+fn run_one(plan: &Plan, stats: &mut Stats, coverage: &mut Coverage) -> Vec<Violation> {
     stats.begin();
-    let mut coverage = std::mem::take(&mut stats.coverage);
     let mut judge = Judge::new(plan);
     judge.stats = Some(stats);
     let run = World::new(plan, &mut judge)
-        .with_coverage(Some(&mut coverage))
+        .with_coverage(Some(coverage))
         .run();
     let violations = judge.checker.finish();
-    stats.coverage = coverage;
     stats.runs += 1;
     stats.events += run.events;
     stats.time += u128::from(run.time);

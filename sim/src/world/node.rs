@@ -100,8 +100,15 @@ impl Node {
         if self.ppm == 0 {
             return since;
         }
-        let off = i128::from(since) * i128::from(self.ppm) / 1_000_000;
-        since.saturating_add_signed(off as i64)
+        // A division with 128 bits costs more than all else here, and a run rarely takes days.
+        let product = i64::try_from(since)
+            .ok()
+            .and_then(|it| it.checked_mul(self.ppm));
+        let off = match product {
+            Some(product) => product / 1_000_000,
+            None => (i128::from(since) * i128::from(self.ppm) / 1_000_000) as i64,
+        };
+        since.saturating_add_signed(off)
     }
 
     /// When the process's own clock shows this.
@@ -109,9 +116,12 @@ impl Node {
         if self.ppm == 0 {
             return self.born.saturating_add(local.as_nanos());
         }
-        let rate = (1_000_000 + self.ppm) as u128;
-        let since = (u128::from(local.as_nanos()) * 1_000_000).div_ceil(rate);
-        let mut global = self.born.saturating_add(since as u64);
+        let rate = (1_000_000 + self.ppm) as u64;
+        let since = match local.as_nanos().checked_mul(1_000_000) {
+            Some(product) => product.div_ceil(rate),
+            None => (u128::from(local.as_nanos()) * 1_000_000).div_ceil(rate.into()) as u64,
+        };
+        let mut global = self.born.saturating_add(since);
         while self.local(global) < local.as_nanos() {
             global += 1;
         }

@@ -1,6 +1,6 @@
 //! The one queue of a run: what happens next, by time, then by the order of asking.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use oneflight_core::{Revision, Token};
@@ -78,52 +78,24 @@ pub(super) struct Told {
     pub(super) age: Nanos,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    at: Nanos,
-    sequence: u64,
-    event: Event,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.sequence) == (other.at, other.sequence)
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    /// The first comes out of the heap first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    heap: BinaryHeap<Entry>,
-    sequence: u64,
+    /// When, and which of the events: as one number each, which is cheap to compare and to move.
+    heap: BinaryHeap<Reverse<u128>>,
+    /// All events of the run, in the order of asking.
+    events: Vec<Event>,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, at: Nanos, event: Event) {
-        self.sequence += 1;
-        let sequence = self.sequence;
-        self.heap.push(Entry {
-            at,
-            sequence,
-            event,
-        });
+        let index = self.events.len() as u128;
+        self.events.push(event);
+        self.heap.push(Reverse(u128::from(at) << 64 | index));
     }
 
     pub(super) fn pop(&mut self) -> Option<(Nanos, Event)> {
-        self.heap.pop().map(|entry| (entry.at, entry.event))
+        let Reverse(first) = self.heap.pop()?;
+        let (at, index) = ((first >> 64) as Nanos, first as u64 as usize);
+        Some((at, self.events[index]))
     }
 }
