@@ -10,7 +10,7 @@ use crate::draw::{Profile, draw};
 use crate::plan::Plan;
 use crate::stats::Stats;
 use crate::trace::{Key, Line, Nanos, NodeId, Record, What};
-use crate::world::{Observer, Run, World, bounds, header};
+use crate::world::{Observer, Room, Run, World, bounds, header};
 
 /// What is run.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +64,15 @@ impl Judge<'_> {
     /// For one plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let checker = Checker::new(plan.store.profile, Some(bounds(plan))).seeing_the_store();
+        Self::again(Checker::default(), plan)
+    }
+
+    /// For one plan, with a checker of others before.
+    #[must_use]
+    pub fn again(checker: Checker, plan: &Plan) -> Self {
+        let checker = checker.anew(plan.store.profile, Some(bounds(plan)));
         Self {
-            checker,
+            checker: checker.seeing_the_store(),
             stats: None,
             records: None,
         }
@@ -116,18 +122,18 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
     let next = AtomicU64::new(batch.from);
     let work = || {
         let mut stats = Stats::default();
-        let mut coverage = Coverage::default();
+        let mut bench = Bench::default();
         let mut failures = Vec::new();
         loop {
             let from = next.fetch_add(CHUNK, Ordering::Relaxed);
             if from >= batch.until || failures.len() > 1000 {
-                stats.coverage = coverage;
+                stats.coverage = bench.coverage;
                 return (stats, failures);
             }
             let (before, faults) = (stats.time, stats.all_faults());
             for seed in from..batch.until.min(from + CHUNK) {
                 let plan = draw(seed, batch.profile, batch.nodes);
-                let violations = run_one(&plan, &mut stats, &mut coverage);
+                let violations = bench.run(&plan, &mut stats);
                 if !violations.is_empty() {
                     failures.push(Failure { seed, violations });
                     progress.failures.fetch_add(1, Ordering::Relaxed);
@@ -157,16 +163,28 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
     })
 }
 
-fn run_one(plan: &Plan, stats: &mut Stats, coverage: &mut Coverage) -> Vec<Violation> {
-    stats.begin();
-    let mut judge = Judge::new(plan);
-    judge.stats = Some(stats);
-    let run = World::new(plan, &mut judge)
-        .with_coverage(Some(coverage))
-        .run();
-    let violations = judge.checker.finish();
-    stats.runs += 1;
-    stats.events += run.events;
-    stats.time += u128::from(run.time);
-    violations
+/// What a thread keeps from one run to the next.
+#[derive(Default)]
+struct Bench {
+    room: Room,
+    checker: Checker,
+    coverage: Coverage,
+}
+
+impl Bench {
+    /// Runs a plan and judges it.
+    fn run(&mut self, plan: &Plan, stats: &mut Stats) -> Vec<Violation> {
+        stats.begin();
+        let mut judge = Judge::again(std::mem::take(&mut self.checker), plan);
+        judge.stats = Some(stats);
+        let run = World::new(plan, &mut judge)
+            .with_coverage(Some(&mut self.coverage))
+            .run_in(&mut self.room);
+        let violations = judge.checker.finish();
+        self.checker = judge.checker;
+        stats.runs += 1;
+        stats.events += run.events;
+        stats.time += u128::from(run.time);
+        violations
+    }
 }

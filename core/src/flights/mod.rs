@@ -75,6 +75,19 @@ impl<K: Ord + Clone> Flights<K> {
     /// Takes a notice and answers with orders. Total, like [`Flight::handle`].
     #[must_use = "each order must be carried out"]
     pub fn handle(&mut self, now: Instant, notice: Notice<K>) -> Vec<Order<K>> {
+        let mut orders = Vec::new();
+        self.handle_into(now, notice, &mut orders);
+        orders
+    }
+
+    /// Like [`handle`](Self::handle), but appends the orders to a list, which the driver may use again.
+    pub fn handle_into(&mut self, now: Instant, notice: Notice<K>, orders: &mut Vec<Order<K>>) {
+        core::mem::swap(orders, &mut self.air.orders);
+        self.take_notice(now, notice);
+        core::mem::swap(orders, &mut self.air.orders);
+    }
+
+    fn take_notice(&mut self, now: Instant, notice: Notice<K>) {
         self.air.now = self.air.now.max(now);
         match notice {
             Notice::Boarded {
@@ -123,7 +136,6 @@ impl<K: Ord + Clone> Flights<K> {
             }
             Notice::Tick => self.tick(),
         }
-        core::mem::take(&mut self.air.orders)
     }
 
     /// When to come back with a `Tick`, if ever.

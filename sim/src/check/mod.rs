@@ -80,6 +80,9 @@ struct State {
     at: Nanos,
     keys: Vec<KeyState>,
     nodes: Vec<NodeState>,
+    /// Of traces before: only the room in them counts.
+    spare_keys: Vec<KeyState>,
+    spare_nodes: Vec<NodeState>,
     /// The flight of each request.
     requests: Vec<u64>,
     /// What disturbs everybody.
@@ -96,6 +99,30 @@ impl Checker {
         checker.state.profile = profile;
         checker.state.bounds = bounds;
         checker
+    }
+
+    /// For another trace, with this head, in the room of the ones before.
+    #[must_use]
+    pub fn anew(mut self, profile: StoreProfile, bounds: Option<Bounds>) -> Self {
+        let mut before = self.state;
+        before.spare_keys.append(&mut before.keys);
+        before.spare_nodes.append(&mut before.nodes);
+        before.requests.clear();
+        before.troubles.clear();
+        self.state = State {
+            profile,
+            bounds,
+            keys: before.keys,
+            nodes: before.nodes,
+            spare_keys: before.spare_keys,
+            spare_nodes: before.spare_nodes,
+            requests: before.requests,
+            troubles: before.troubles,
+            ..State::default()
+        };
+        self.recorded = recorded::Recorded::default();
+        self.violations.clear();
+        self
     }
 
     /// For a trace with these heads.
@@ -131,13 +158,13 @@ impl Checker {
 
     /// What was broken.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Violation> {
+    pub fn finish(&mut self) -> Vec<Violation> {
         if !self.state.sees_store {
             for (invariant, key, story) in std::mem::take(&mut self.recorded).finish() {
                 self.report(invariant, 0, Some(key), Some(story));
             }
         }
-        self.violations
+        std::mem::take(&mut self.violations)
     }
 
     /// What was broken so far.
@@ -170,7 +197,13 @@ impl Checker {
 impl State {
     fn key(&mut self, key: Key) -> &mut KeyState {
         if self.keys.len() <= key.index() {
-            self.keys.resize_with(key.index() + 1, KeyState::default);
+            let spare = &mut self.spare_keys;
+            let next = || {
+                spare
+                    .pop()
+                    .map_or_else(KeyState::default, KeyState::cleared)
+            };
+            self.keys.resize_with(key.index() + 1, next);
         }
         &mut self.keys[key.index()]
     }
@@ -178,7 +211,13 @@ impl State {
     fn node(&mut self, node: NodeId) -> &mut NodeState {
         let index = node as usize;
         if self.nodes.len() <= index {
-            self.nodes.resize_with(index + 1, NodeState::default);
+            let spare = &mut self.spare_nodes;
+            let next = || {
+                spare
+                    .pop()
+                    .map_or_else(NodeState::default, NodeState::cleared)
+            };
+            self.nodes.resize_with(index + 1, next);
         }
         &mut self.nodes[index]
     }

@@ -185,7 +185,43 @@ pub(super) struct FlightState {
     pub(super) watching: bool,
 }
 
+impl KeyState {
+    /// As at first, but for the room in its lists.
+    pub(super) fn cleared(mut self) -> Self {
+        self.writes.0.clear();
+        self.fills.0.clear();
+        self.watchers.clear();
+        Self {
+            writes: self.writes,
+            fills: self.fills,
+            watchers: self.watchers,
+            ..Self::default()
+        }
+    }
+}
+
 impl NodeState {
+    /// As at first, but for the room in its lists.
+    pub(super) fn cleared(mut self) -> Self {
+        self.calls.clear();
+        self.flights.clear();
+        for open in &mut self.open {
+            open.clear();
+        }
+        self.troubles.clear();
+        self.unreachable.clear();
+        self.arrivals.clear();
+        Self {
+            calls: self.calls,
+            flights: self.flights,
+            open: self.open,
+            troubles: self.troubles,
+            unreachable: self.unreachable,
+            arrivals: self.arrivals,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn call(&mut self, passenger: u64) -> &mut CallState {
         let index = passenger.saturating_sub(1) as usize;
         if self.calls.len() <= index {

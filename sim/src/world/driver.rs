@@ -22,11 +22,12 @@ impl<O: Observer> World<'_, O> {
             .as_ref()
             .and_then(|_| coverage::key_of(&notice));
         let before = key.and_then(|key| Coverage::phase(machine, key));
-        let orders = match told {
-            None => machine.handle(now, notice.clone()),
-            Some(None) => Vec::new(),
-            Some(Some(told)) => machine.handle(now, told),
-        };
+        let mut orders = std::mem::take(&mut self.orders);
+        match told {
+            None => machine.handle_into(now, notice.clone(), &mut orders),
+            Some(None) => {}
+            Some(Some(told)) => machine.handle_into(now, told, &mut orders),
+        }
         if let (Some(coverage), Some(key)) = (&mut self.coverage, key) {
             coverage.count(before, &notice, Coverage::phase(machine, key));
         }
@@ -36,10 +37,11 @@ impl<O: Observer> World<'_, O> {
             orders,
         };
         self.emit(u64::from(node) + 1, &what);
-        if let What::Told { orders, .. } = what {
-            for order in orders {
+        if let What::Told { mut orders, .. } = what {
+            for order in orders.drain(..) {
                 self.carry_out(node, order);
             }
+            self.orders = orders;
         }
         self.arm(node);
     }

@@ -13,8 +13,9 @@ impl<O: Observer> World<'_, O> {
     pub(super) fn bring_up(&mut self, slot: usize) {
         let node = self.nodes.len() as u32;
         let ppm = self.plan.clocks[slot];
-        self.nodes
-            .push(Node::new(slot as u32, self.now, ppm, self.plan.keys));
+        let spare = self.spare.pop();
+        let born = Node::new(slot as u32, self.now, ppm, self.plan.keys, spare);
+        self.nodes.push(born);
         self.slots[slot] = node;
         let id = u64::from(node) + 1;
         let name = format!("node {}", slot + 1);

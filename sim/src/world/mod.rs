@@ -10,6 +10,7 @@ mod faults;
 mod net;
 mod node;
 mod queue;
+mod room;
 mod store;
 
 use crate::bugs::Bug;
@@ -19,7 +20,9 @@ use crate::plan::Plan;
 use crate::trace::{Bounds, Fault, Header, Key, Nanos, NodeId, VERSION, What};
 use caller::Call;
 use node::Node;
+use oneflight_core::Order;
 use queue::{Event, Queue};
+pub use room::Room;
 use store::Store;
 
 /// Who is told what happens.
@@ -52,12 +55,14 @@ pub struct World<'a, O> {
     watches: Vec<net::Watch>,
     /// The watches of each key, at the store.
     watchers: Vec<Vec<u32>>,
-    /// Room for those who are being told.
+    /// Room for those who are being told, and for what a machine orders.
     listeners: Vec<u32>,
+    orders: Vec<Order<Key>>,
     store: Store,
     /// The number of the last value.
     values: u64,
     events: u64,
+    spare: Vec<Node>,
 }
 
 /// How a run went, beside what its observer saw.
@@ -108,19 +113,21 @@ impl<'a, O: Observer> World<'a, O> {
             now: 0,
             queue: Queue::default(),
             fates: Fates::new(plan.seed, plan.net, plan.fates.as_ref(), false),
-            nodes: Vec::with_capacity(plan.clocks.len() + 2),
-            slots: Vec::with_capacity(plan.clocks.len()),
+            nodes: Vec::new(),
+            slots: Vec::new(),
             cuts: vec![(0, 0); plan.clocks.len()],
             slow: (0, 0),
             healed: false,
-            calls: plan.calls.iter().map(|_| Call::default()).collect(),
-            requests: Vec::with_capacity(64),
-            watches: Vec::with_capacity(16),
-            watchers: vec![Vec::new(); plan.keys as usize],
+            calls: Vec::new(),
+            requests: Vec::new(),
+            watches: Vec::new(),
+            watchers: Vec::new(),
             listeners: Vec::new(),
+            orders: Vec::new(),
             store: Store::new(plan.store.profile, plan.keys),
             values: 0,
             events: 0,
+            spare: Vec::new(),
             plan,
         }
     }
@@ -155,7 +162,13 @@ impl<'a, O: Observer> World<'a, O> {
     }
 
     /// Runs it to its end.
-    pub fn run(mut self) -> Run {
+    pub fn run(self) -> Run {
+        self.run_in(&mut Room::default())
+    }
+
+    /// Runs it to its end, in the room of runs before.
+    pub fn run_in(mut self, room: &mut Room) -> Run {
+        self.enter(room);
         let plan = self.plan;
         for slot in 0..plan.clocks.len() {
             self.slots.push(0);
@@ -180,6 +193,7 @@ impl<'a, O: Observer> World<'a, O> {
         }
         let pending = self.pending();
         self.emit(0, &What::Ended { pending });
+        self.leave_to(room);
         Run {
             events: self.events,
             time: self.now,

@@ -2,6 +2,7 @@
 
 use oneflight_core::{Flights, Instant, Revision, Token};
 
+use super::room::cleared;
 use crate::trace::{Digest, Key, Nanos};
 
 pub(super) struct Node {
@@ -76,7 +77,19 @@ impl Desk {
 }
 
 impl Node {
-    pub(super) fn new(slot: u32, born: Nanos, ppm: i32, keys: u32) -> Self {
+    /// A process that begins, in the room of one that is over.
+    pub(super) fn new(slot: u32, born: Nanos, ppm: i32, keys: u32, spare: Option<Self>) -> Self {
+        let (mut desks, mut watches, mut seats) = spare.map_or_else(Default::default, |spare| {
+            (spare.desks, spare.watches, spare.seats)
+        });
+        for desk in &mut desks {
+            let flights = cleared(&mut desk.flights);
+            *desk = Desk {
+                flights,
+                ..Desk::default()
+            };
+        }
+        desks.resize_with(keys as usize, Desk::default);
         Self {
             slot,
             flights: Flights::new(),
@@ -85,10 +98,10 @@ impl Node {
             born,
             ppm: i64::from(ppm),
             armed: Nanos::MAX,
-            desks: vec![Desk::default(); keys as usize],
-            watches: Vec::new(),
+            desks,
+            watches: cleared(&mut watches),
             passengers: 0,
-            seats: Vec::new(),
+            seats: cleared(&mut seats),
             changes_up: true,
             revalidating: 0,
         }

@@ -93,6 +93,13 @@ impl Queue {
         self.heap.push(Reverse(u128::from(at) << 64 | index));
     }
 
+    /// The queue without its events.
+    pub(super) fn cleared(mut self) -> Self {
+        self.heap.clear();
+        self.events.clear();
+        self
+    }
+
     pub(super) fn pop(&mut self) -> Option<(Nanos, Event)> {
         let Reverse(first) = self.heap.pop()?;
         let (at, index) = ((first >> 64) as Nanos, first as u64 as usize);
