@@ -63,7 +63,7 @@ impl Default for Coverage {
 impl Coverage {
     /// The phase of a key's flight, as an index.
     pub(crate) fn phase(machine: &Flights<Key>, key: Key) -> Option<Phase> {
-        machine.view(&key).and_then(|(phase, _, _)| phase)
+        machine.phase(&key)
     }
 
     /// Counts a transition.

@@ -98,7 +98,9 @@ impl<K: Ord + Clone> Flights<K> {
             } => {
                 let ride = self.rides.entry(key.clone()).or_insert_with(Ride::empty);
                 ride.board(&mut self.air, &key, passenger, policy, known);
-                self.settle(key);
+                if self.air.settle(ride, &key) {
+                    self.rides.remove(&key);
+                }
             }
             Notice::Answered { flight, event } => self.answered(flight, event),
             Notice::Arrived {
@@ -109,7 +111,9 @@ impl<K: Ord + Clone> Flights<K> {
             } => match self.rides.get_mut(&flight.key) {
                 Some(ride) if ride.flies(flight.number) => {
                     ride.arrived(&mut self.air, &flight.key, attempt, latest, arrival);
-                    self.settle(flight.key);
+                    if self.air.settle(ride, &flight.key) {
+                        self.rides.remove(&flight.key);
+                    }
                 }
                 // Nobody is left to judge it, but it is an answer: no lease was granted.
                 Some(_) | None => {
@@ -125,13 +129,17 @@ impl<K: Ord + Clone> Flights<K> {
             } => {
                 if let Some(ride) = self.rides.get_mut(&key) {
                     ride.judged(&mut self.air, &key, passenger, verdict);
-                    self.settle(key);
+                    if self.air.settle(ride, &key) {
+                        self.rides.remove(&key);
+                    }
                 }
             }
             Notice::Left { key, passenger } => {
                 if let Some(ride) = self.rides.get_mut(&key) {
                     ride.left(&mut self.air, &key, passenger);
-                    self.settle(key);
+                    if self.air.settle(ride, &key) {
+                        self.rides.remove(&key);
+                    }
                 }
             }
             Notice::Tick => self.tick(),
@@ -149,6 +157,12 @@ impl<K: Ord + Clone> Flights<K> {
     #[must_use]
     pub fn view(&self, key: &K) -> Option<(Option<Phase>, Option<Deadline>, usize)> {
         self.rides.get(key).map(Ride::view)
+    }
+
+    /// The phase of a key's flight: what [`view`](Self::view) begins with, without the rest.
+    #[must_use]
+    pub fn phase(&self, key: &K) -> Option<Phase> {
+        self.rides.get(key)?.phase()
     }
 
     /// The lease a flight holds, if it does.
@@ -191,28 +205,11 @@ impl<K: Ord + Clone> Flights<K> {
             && ride.flies(flight.number)
         {
             ride.answered(&mut self.air, &flight.key, event);
-            self.settle(flight.key);
+            if self.air.settle(ride, &flight.key) {
+                self.rides.remove(&flight.key);
+            }
         } else {
             self.air.clean_up(flight, event);
-        }
-    }
-
-    /// Launches what wants to be launched, brings the ride's timer up to date, and takes the ride away
-    /// when it is over.
-    fn settle(&mut self, key: K) {
-        let Some(ride) = self.rides.get_mut(&key) else {
-            return;
-        };
-        ride.take_off(&mut self.air, &key);
-        let over = ride.is_over();
-        // A ride that is over leaves no timer behind, whatever its passengers had planned.
-        let due = if over { Instant::NEVER } else { ride.due() };
-        if due != ride.timer {
-            let before = core::mem::replace(&mut ride.timer, due);
-            self.air.set_timer(&Timer::Ride(key.clone()), before, due);
-        }
-        if over {
-            self.rides.remove(&key);
         }
     }
 
@@ -231,7 +228,9 @@ impl<K: Ord + Clone> Flights<K> {
                 Timer::Ride(key) => {
                     if let Some(ride) = self.rides.get_mut(&key) {
                         ride.tick(&mut self.air, &key);
-                        self.settle(key);
+                        if self.air.settle(ride, &key) {
+                            self.rides.remove(&key);
+                        }
                     }
                 }
                 Timer::Retiring(number) => {
@@ -260,6 +259,21 @@ impl<K: Ord + Clone> Air<K> {
     fn order(&mut self, key: &K, number: u64, command: Command) {
         let flight = Self::flight_id(key, number);
         self.orders.push(Order::Command { flight, command });
+    }
+
+    /// Launches what wants to be launched, brings the ride's timer up to date, and says whether the ride
+    /// is over, to be taken away.
+    #[must_use]
+    fn settle(&mut self, ride: &mut Ride, key: &K) -> bool {
+        ride.take_off(self, key);
+        let over = ride.is_over();
+        // A ride that is over leaves no timer behind, whatever its passengers had planned.
+        let due = if over { Instant::NEVER } else { ride.due() };
+        if due != ride.timer {
+            let before = core::mem::replace(&mut ride.timer, due);
+            self.set_timer(&Timer::Ride(key.clone()), before, due);
+        }
+        over
     }
 
     fn set_timer(&mut self, timer: &Timer<K>, before: Instant, after: Instant) {

@@ -81,6 +81,10 @@ impl Ride {
             .is_some_and(|current| current.flight.lease().is_some())
     }
 
+    pub(super) fn phase(&self) -> Option<Phase> {
+        self.flight.as_ref().map(|current| current.flight.phase())
+    }
+
     pub(super) fn view(&self) -> (Option<Phase>, Option<Deadline>, usize) {
         let flight = self.flight.as_ref().map(|current| &current.flight);
         (

@@ -23,6 +23,26 @@ fn riders_who_landed_early_leave_no_timer_behind() {
 }
 
 #[test]
+fn orders_go_to_the_end_of_a_list() {
+    let mut process = Process::new();
+    let mut orders = process.board(1, Policy::DEFAULT);
+    let before = orders.clone();
+    let mut other = process.flights.clone();
+    let notice = Notice::Answered {
+        flight: process.flight(),
+        event: Event::Held {
+            attempt: Attempt::new(1),
+            token: None,
+            remaining: None,
+        },
+    };
+    let more = other.handle(at(0), notice.clone());
+    process.flights.handle_into(at(0), notice, &mut orders);
+    assert!(!more.is_empty());
+    assert_eq!(orders, [before, more].concat());
+}
+
+#[test]
 fn a_late_answer_to_a_superseded_claim_does_not_stop_the_clock_of_a_fill() {
     let mut process = Process::new();
     let _ = process.board(1, Policy::DEFAULT);

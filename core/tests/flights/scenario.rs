@@ -235,7 +235,7 @@ impl Process {
     }
 
     pub(crate) fn phase(&self) -> Option<Phase> {
-        self.flights.view(&KEY).and_then(|view| view.0)
+        self.flights.phase(&KEY)
     }
 
     /// Nothing is left: no caller, no clean-up, no timer.

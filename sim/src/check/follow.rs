@@ -260,8 +260,10 @@ impl Checker {
             ),
         ];
         for (invariant, story) in found {
-            let story = story.map(|story| format!("call {}: {story}", passenger.0));
-            self.report(invariant, node, Some(key), story);
+            if let Some(story) = story {
+                let story = format!("call {}: {story}", passenger.0);
+                self.broken(invariant, node, Some(key), story);
+            }
         }
         if !self.state.sees_store {
             self.recorded.landed(key, outcome, digest);

@@ -173,6 +173,7 @@ impl Checker {
         &self.violations
     }
 
+    #[inline]
     fn report(
         &mut self,
         invariant: &'static str,
@@ -180,9 +181,14 @@ impl Checker {
         key: Option<Key>,
         story: Option<String>,
     ) {
-        if let Some(story) = story
-            && self.violations.len() < MOST_VIOLATIONS
-        {
+        if let Some(story) = story {
+            self.broken(invariant, node, key, story);
+        }
+    }
+
+    #[cold]
+    fn broken(&mut self, invariant: &'static str, node: NodeId, key: Option<Key>, story: String) {
+        if self.violations.len() < MOST_VIOLATIONS {
             self.violations.push(Violation {
                 invariant,
                 at: self.state.at,
