@@ -2,7 +2,7 @@
 //! from a file, and caught when they are tampered with.
 #![expect(clippy::unwrap_used, reason = "this is a test")]
 
-use oneflight_sim::batch::{judge, trace};
+use oneflight_sim::batch::{Judge, judge, trace};
 use oneflight_sim::bugs::Bug;
 use oneflight_sim::canaries::hunt;
 use oneflight_sim::check::Checker;
@@ -10,7 +10,8 @@ use oneflight_sim::draw::{Profile, draw};
 use oneflight_sim::minimize::minimize;
 use oneflight_sim::plan::Plan;
 use oneflight_sim::replay::replay;
-use oneflight_sim::trace::{Digest, Trace, read, write_line};
+use oneflight_sim::trace::{Digest, Line, Trace, read, write_line};
+use oneflight_sim::world::{Room, World};
 
 fn written(seed: u64) -> Vec<u8> {
     let (lines, _, _) = trace(&draw(seed, Profile::Swarm, None), None);
@@ -30,6 +31,27 @@ fn the_same_seed_is_the_same_run_byte_for_byte() {
     for seed in 0..200 {
         let (first, second) = (Digest::of(&written(seed)), Digest::of(&written(seed)));
         assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_run_in_the_room_of_others_is_the_same_run_and_judged_alike() {
+    let (mut room, mut checker) = (Room::default(), Checker::default());
+    for seed in 0..200 {
+        let plan = draw(seed, Profile::Chaos, None);
+        for bug in [None, Some(Bug::StaleClobber)] {
+            let (lines, violations, _) = trace(&plan, bug);
+            let mut judge = Judge::again(checker, &plan);
+            judge.records = Some(Vec::new());
+            let _ = World::new(&plan, &mut judge)
+                .with_bug(bug)
+                .run_in(&mut room);
+            let records = judge.records.take().unwrap();
+            let records = records.into_iter().map(Line::Record);
+            assert!(lines.into_iter().skip(1).eq(records), "seed {seed}");
+            assert_eq!(judge.checker.finish(), violations, "seed {seed}");
+            checker = judge.checker;
+        }
     }
 }
 
