@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod draw;
 pub mod fates;
 pub mod minimize;
+pub mod model;
 pub mod plan;
 pub mod replay;
 pub mod stats;

@@ -10,7 +10,7 @@ mod faults;
 mod net;
 mod node;
 mod queue;
-mod store;
+pub(crate) mod store;
 
 use crate::bugs::Bug;
 use crate::coverage::Coverage;
