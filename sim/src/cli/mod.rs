@@ -100,6 +100,18 @@ struct Model {
     /// With this bug of `canaries`.
     #[arg(long)]
     bug: Option<String>,
+    /// Put each bug of `canaries` in, and show the shortest way to what it breaks.
+    #[arg(long, conflicts_with = "bug")]
+    all_bugs: bool,
+    /// Print every transition that was reached.
+    #[arg(long)]
+    coverage: bool,
+    /// Print the transitions that these searches reach, and the seeds do not.
+    #[arg(long)]
+    blind_spot: bool,
+    /// The seeds for `--blind-spot`: A..B, without B.
+    #[arg(long, default_value = "0..10000", value_parser = seeds)]
+    seeds: std::ops::Range<u64>,
     /// After how many states a search is given up.
     #[arg(long, default_value_t = 30_000_000)]
     limit: usize,

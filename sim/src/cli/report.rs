@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oneflight_sim::batch::Failure;
+use oneflight_sim::coverage::Coverage;
 use oneflight_sim::stats::{LANDINGS, MARKS, Stats, Times};
 
 pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: usize) {
@@ -81,8 +82,8 @@ pub(super) fn unseen(stats: &Stats) -> Vec<&'static str> {
         .collect()
 }
 
-pub(super) fn coverage(stats: &Stats) {
-    for ((before, event, after), count) in stats.coverage.triples() {
+pub(super) fn triples(coverage: &Coverage) {
+    for ((before, event, after), count) in coverage.triples() {
         println!("{count:>12}  {before} -- {event} -> {after}");
     }
 }

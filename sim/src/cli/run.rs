@@ -62,7 +62,7 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
     let took = begin.elapsed();
     report::table(&stats, &failures, took, batch.jobs);
     if options.coverage {
-        report::coverage(&stats);
+        report::triples(&stats.coverage);
     }
     for failure in failures.iter().take(20) {
         for violation in failure.violations.iter().take(1) {

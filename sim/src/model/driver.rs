@@ -101,6 +101,7 @@ impl Step<'_> {
             flight,
             attempt,
             token,
+            slow: false,
             began,
         });
         call.voided = false;
@@ -188,6 +189,8 @@ impl Step<'_> {
             answer: None,
             late: false,
             again: false,
+            second: false,
+            heard: false,
         };
         let messages = &mut self.state.node(node).messages;
         messages.extend(std::iter::repeat_n(message, copies));
@@ -216,7 +219,7 @@ impl Step<'_> {
         let wants = self.setup.wants;
         let bug = self.setup.bug;
         let it = self.state.node(node);
-        let (call, arrived) = (&mut it.calls[index], it.arrived);
+        let (call, arrived, news) = (&mut it.calls[index], it.arrived, it.news);
         call.asked = false;
         let Some(arrived) = arrived else { return };
         let judgement = if arrived.digest.0 & GARBLED > 0 {
@@ -235,7 +238,9 @@ impl Step<'_> {
         call.judged = Some((arrived.revision, judgement));
         let own =
             matches!((arrived.token, call.floor), (Some(token), Some(floor)) if token > floor);
-        if judgement == Judgement::Fresh || judgement == Judgement::Stale && own {
+        // What a newer revision has replaced meanwhile satisfies nobody.
+        let satisfied = judgement == Judgement::Fresh || judgement == Judgement::Stale && own;
+        if satisfied && arrived.revision >= news {
             call.satisfied = Some(arrived.revision);
         }
         let notice = Notice::Judged {
@@ -271,6 +276,7 @@ impl Step<'_> {
         };
         let flight = flight_id(fill.flight);
         self.tell(node, Notice::Answered { flight, event });
+        invariants::fill_ended(self, node, index, result);
         if result == FillResult::Panic && self.state.nodes[node].calls[index].is_open() {
             self.state.node(node).calls[index].stage = Stage::Over;
             let key = KEY;
@@ -362,11 +368,7 @@ impl Step<'_> {
             }
             Answer::Published { revision } => {
                 if let Request::Publish { token, digest } = message.request {
-                    self.state.node(node).arrived = Some(Arrived {
-                        revision,
-                        token: Some(token),
-                        digest,
-                    });
+                    self.arrives(node, revision, Some(token), digest);
                     for call in &mut self.state.node(node).calls {
                         if call.computed == Some(digest) {
                             call.acknowledged = Some(revision);
@@ -411,7 +413,9 @@ impl Step<'_> {
     }
 
     fn arrives(&mut self, node: usize, revision: Revision, token: Option<Token>, digest: Digest) {
-        let arrived = &mut self.state.node(node).arrived;
+        let it = self.state.node(node);
+        it.news = it.news.max(revision);
+        let arrived = &mut it.arrived;
         if arrived.is_none_or(|known| known.revision < revision) {
             *arrived = Some(Arrived {
                 revision,
@@ -428,6 +432,8 @@ impl Step<'_> {
         let event = match it.pushes.remove(0) {
             Push::Key { revision, value } => {
                 let (token, digest) = value.unzip();
+                let it = self.state.node(node);
+                it.news = it.news.max(revision);
                 if let Some(digest) = digest {
                     self.arrives(node, revision, token.flatten(), digest);
                 }

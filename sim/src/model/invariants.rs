@@ -2,7 +2,9 @@
 //! what that one measures in time is said here without: at a moment when nothing is under way, and
 //! only a timer or a choice can go on, whatever is due must have been done.
 
-use oneflight_core::{Command, OnFenced, OnUnavailable, Outcome, Phase, Revision, Token};
+use oneflight_core::{
+    Command, FillResult, OnAbort, OnFenced, OnUnavailable, Outcome, Phase, Revision, Token,
+};
 
 use super::driver::Step;
 use super::machine::Machines;
@@ -96,6 +98,17 @@ pub(super) fn fill_begins(step: &mut Step<'_>, node: usize, index: usize, token:
             grant.generation
         )
     });
+    step.report("S6 ExcusedDuplicates", s6);
+}
+
+/// A fill has ended.
+pub(super) fn fill_ended(step: &mut Step<'_>, node: usize, index: usize, result: FillResult) {
+    // S6: a failed fill ends the calls of those who share it; they do not fill again.
+    let calls = &step.state.nodes[node].calls;
+    let failed = result != FillResult::Value && !calls[index].is_open();
+    let shares = step.setup.policy.on_abort == OnAbort::Share;
+    let s6 = (failed && shares && calls.iter().any(Call::is_open))
+        .then(|| "a call shares failures, but does not land with its pilot's".to_owned());
     step.report("S6 ExcusedDuplicates", s6);
 }
 
@@ -204,7 +217,8 @@ pub(super) fn committed(
                 token, generation, ..
             },
         ) => {
-            if newest.is_none_or(|grant| grant.token != token) {
+            let again = before.lease.is_some_and(|lease| lease.token == token);
+            if !again {
                 granted(step, node, message, before, (token, generation), ttl);
             }
         }
@@ -231,6 +245,7 @@ pub(super) fn committed(
             }
         },
         (Request::Publish { token, digest }, Answer::Published { revision }) if changed.key => {
+            written(step, node, revision, Some(digest));
             // S3 NoStalePublish: a publish is accepted only under the newest token of its lock.
             let newest = newest.filter(|grant| grant.token == token && !grant.ended);
             let s3 = newest
@@ -240,7 +255,6 @@ pub(super) fn committed(
             if let Some(grant) = &mut step.state.lock.newest {
                 grant.ended = true;
             }
-            written(step, node, revision, Some(digest));
         }
         (Request::Put { digest, .. }, Answer::Written { revision }) => {
             // S3: an unfenced put never replaces a revision above what its caller had seen.
@@ -405,7 +419,9 @@ pub(super) fn quiet(
                 .value
                 .filter(|value| value.digest.0 & GARBLED == 0)
                 .map(|value| (row.revision, value.token));
-            let served = value.filter(|value| open().any(|call| satisfies(setup, call, *value)));
+            let served = value.filter(|value| {
+                open().any(|call| call.satisfied.is_none() && satisfies(setup, call, *value))
+            });
             if let Some((revision, _)) = served {
                 let story = format!(
                     "revision {revision} satisfies a caller of process {}, which listens; only a timer \
@@ -436,7 +452,7 @@ pub(super) fn quiet(
                 );
                 return Some(("L2 Prompt", story));
             }
-            Some(lease) if lease.lapses <= time && !node.disturbed && !node.excused => {
+            Some(lease) if lease.lapses <= time && !node.disturbed && !node.was_paused => {
                 let story = format!(
                     "token {} has lapsed while process {} waits, which does not take over",
                     lease.token,
@@ -456,11 +472,10 @@ fn l6_heartbeat(
     machines: &Machines,
     state: &State,
 ) -> Option<(&'static str, String)> {
-    let lease = state.store.rows[0].lease?;
-    let holder = lease.attempt.0.checked_sub(1)? as usize;
-    let node = state.nodes.get(holder)?;
-    let holds = machines.lease(node.machine, lease.attempt.1) == Some(lease.token)
-        && machines.phase(node.machine) == Some(Phase::Filling);
+    let grant = state.lock.newest.filter(|grant| !grant.ended)?;
+    let node = &state.nodes[usize::from(grant.node)];
+    let holds = machines.phase(node.machine) == Some(Phase::Filling)
+        && machines.lease(node.machine, node.filled) == Some(grant.token);
     let limit = setup
         .policy
         .fill_timeout
@@ -473,9 +488,9 @@ fn l6_heartbeat(
             let limit = fill.began.zip(limit);
             limit.is_some_and(|(began, limit)| began + limit <= state.now)
         });
-    let well = node.is_running() && !node.excused && holds && !overdue;
-    (well && lease.lapses <= state.time()).then(|| {
-        let story = format!("token {} lapses though its holder is well", lease.token);
+    let well = node.is_running() && !node.was_paused && !node.denied && holds && !overdue;
+    (well && grant.lapses <= state.now).then(|| {
+        let story = format!("token {} lapses though its holder is well", grant.token);
         ("L6 Heartbeat", story)
     })
 }
@@ -525,6 +540,7 @@ fn at_rest(machines: &Machines, state: &State) -> Option<(&'static str, String)>
         && grant.told
         && grant.lapses > state.now
         && node.alive
+        && !node.denied
         && node.messages.iter().all(|message| !message.late);
     left.then(|| {
         let story = format!("the lease of token {} is left to lapse", grant.token);

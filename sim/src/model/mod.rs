@@ -4,6 +4,8 @@
 //! are the real ones, and so is the store of the simulator; the world around them is as small as it
 //! can be. See `docs/model.md` for what is left out.
 
+mod canaries;
+mod choices;
 mod driver;
 mod encode;
 mod invariants;
@@ -16,6 +18,7 @@ mod state;
 mod step;
 mod words;
 
+pub use canaries::setup as canary;
 pub use search::{Broken, Found, explore};
 pub use setup::{Kind, Setup, Start, Wants};
 

@@ -6,7 +6,7 @@ use oneflight_core::Attempt;
 
 use super::driver::Step;
 use super::invariants;
-use super::state::{Push, State};
+use super::state::{Message, Push, State};
 use crate::bugs::Bug;
 use crate::trace::{Answer, Request};
 use crate::world::store::Changed;
@@ -21,22 +21,41 @@ impl Step<'_> {
         invariants::committed(self, node, message, &before, answer, changed);
         self.tell_watchers(changed);
         let messages = &mut self.state.node(node).messages;
-        if message.again {
-            messages[index].again = false;
-            messages[index].late = true;
-        }
         // Nobody waits for the answer to a put.
-        let answered = !matches!(message.request, Request::Put { .. });
-        if message.again && answered {
-            let mut answered = message;
-            answered.again = false;
-            answered.answer = Some(answer);
-            messages.push(answered);
-        } else if answered {
+        let answered = !matches!(message.request, Request::Put { .. }) && !message.heard;
+        if answered {
             messages[index].answer = Some(answer);
+            messages[index].again = false;
             messages[index].late = false;
-        } else if !message.again {
+        } else {
             messages.swap_remove(index);
+        }
+        if message.again {
+            messages.push(Message {
+                again: false,
+                second: true,
+                late: true,
+                ..message
+            });
+        }
+    }
+
+    /// An answer is heard: of a request that was carried out twice, the other is not.
+    pub(super) fn hears(&mut self, node: usize, heard: Message) {
+        let messages = &mut self.state.node(node).messages;
+        let other = messages.iter().position(|other| {
+            (other.flight, other.attempt, other.request)
+                == (heard.flight, heard.attempt, heard.request)
+                && other.second != heard.second
+        });
+        if let Some(other) = other
+            && (heard.second || messages[other].second)
+        {
+            if messages[other].answer.is_some() {
+                messages.swap_remove(other);
+            } else if messages[other].second {
+                messages[other].heard = true;
+            }
         }
     }
 
@@ -98,6 +117,14 @@ impl Step<'_> {
             for watch in &mut self.state.node(node).watches {
                 let ended = matches!(watch.pushes.last(), Some(Push::Ended));
                 if watch.at_store && !ended {
+                    let renewed = matches!(
+                        (watch.pushes.last(), key, lock),
+                        (Some(Push::Held(_)), None, Some(Push::Held(_)))
+                    );
+                    if renewed {
+                        // Of a row of renewals that wait to be heard, the last tells all.
+                        watch.pushes.pop();
+                    }
                     watch.pushes.extend(key.iter().chain(&lock));
                     if self.setup.bug == Some(Bug::FirstWaiterOnly) {
                         return;

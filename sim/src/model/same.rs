@@ -11,6 +11,9 @@ use super::machine::Machines;
 use super::state::{Call, Message, Node, Push, Stage, State};
 use crate::trace::{Answer, Digest, Nanos, Request};
 
+/// Longer than all that a search counts from a moment: what is longer ago is as good as for ever.
+const LONG_AGO: Nanos = 6_000_000;
+
 /// The buffers of [`Same::number`], kept between calls.
 #[derive(Debug, Default)]
 pub(super) struct Same {
@@ -101,7 +104,7 @@ impl Same {
             let normal = match kind {
                 Kind::Plain | Kind::Hidden => *number,
                 Kind::Moment if *number == u64::MAX => u64::MAX,
-                Kind::Moment => number.wrapping_sub(now),
+                Kind::Moment => (number + LONG_AGO).saturating_sub(now),
                 Kind::Token => rank(&self.tokens, *number),
                 Kind::Revision => rank(&self.revisions, *number),
                 Kind::Attempt => rank(&self.attempts, *number),
@@ -226,10 +229,12 @@ impl Same {
         self.flag(newest.is_some_and(|grant| !grant.ended && usize::from(grant.node) == index));
         self.items.extend_from_slice(machines.numbers(node.machine));
         self.flag(node.paused);
-        self.flag(node.excused);
+        self.flag(node.was_paused);
+        self.flag(node.denied);
         self.flag(node.disturbed);
         self.flight(node.filled);
         self.flight(node.quit);
+        self.revision(node.news);
         self.flag(node.arrived.is_some());
         if let Some(arrived) = node.arrived {
             self.revision(arrived.revision);
@@ -278,6 +283,7 @@ impl Same {
             self.flight(fill.flight);
             self.attempt(fill.attempt);
             self.token(fill.token);
+            self.flag(fill.slow);
             if let Some(began) = fill.began {
                 self.moment(began);
             }
@@ -303,6 +309,8 @@ impl Same {
         self.attempt(message.attempt);
         self.flag(message.late);
         self.flag(message.again);
+        self.flag(message.second);
+        self.flag(message.heard);
         self.revision(message.known);
         match message.request {
             Request::Claim { seen, .. } => {

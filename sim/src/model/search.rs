@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
+use super::choices::{Choice, Choices};
 use super::driver::Step;
 use super::machine::Machines;
 use super::same::Same;
 use super::setup::Setup;
 use super::state::State;
-use super::step::{Choice, Choices};
 use super::{Violation, invariants};
 use crate::coverage::Coverage;
 

@@ -6,6 +6,10 @@ use oneflight_core::Policy;
 
 use crate::bugs::Bug;
 
+/// The shortest time there is in a machine: so all that the callers of a search measure falls on few
+/// moments, and few states differ in nothing but when.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
 /// The bounds of a search.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -48,6 +52,8 @@ pub enum Kind {
     Error,
     /// A fill panics.
     Panic,
+    /// A fill takes longer than nothing: as long as it likes.
+    Slow,
     /// The key is forgotten.
     Forget,
     /// The store does not permit a request.
@@ -56,7 +62,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Crash,
         Self::Pause,
         Self::Late,
@@ -65,6 +71,7 @@ impl Kind {
         Self::Cancel,
         Self::Error,
         Self::Panic,
+        Self::Slow,
         Self::Forget,
         Self::Denied,
     ];
@@ -81,6 +88,7 @@ impl Kind {
             Self::Cancel => "cancel",
             Self::Error => "fill error",
             Self::Panic => "fill panic",
+            Self::Slow => "slow fill",
             Self::Forget => "forget",
             Self::Denied => "denied",
         }
@@ -121,6 +129,9 @@ impl Setup {
             start: Start::Absent,
             wants: Wants::Any,
             policy: Policy {
+                lease_ttl: 3 * TICK,
+                wait_timeout: 4 * TICK,
+                store_timeout: TICK,
                 max_backoff: Duration::ZERO,
                 ..Policy::DEFAULT
             },

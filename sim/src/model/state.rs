@@ -54,11 +54,14 @@ pub(super) struct Node {
     pub(super) machine: MachineId,
     pub(super) alive: bool,
     pub(super) paused: bool,
-    /// It has stood still, or was not permitted something: its lease may lapse.
-    pub(super) excused: bool,
+    /// It has stood still: its lease may lapse.
+    pub(super) was_paused: bool,
+    /// It was not permitted something: its lease may be left to lapse.
+    pub(super) denied: bool,
     /// A fault has come between it and the store.
     pub(super) disturbed: bool,
-    /// The last value that came.
+    /// The last revision of the key that came, and the last value.
+    pub(super) news: Revision,
     pub(super) arrived: Option<Arrived>,
     /// The last value that a fill of its callers returned.
     pub(super) computed: Option<Digest>,
@@ -119,6 +122,8 @@ pub(super) struct Fill {
     pub(super) flight: u64,
     pub(super) attempt: Attempt,
     pub(super) token: Option<Token>,
+    /// It takes as long as it likes.
+    pub(super) slow: bool,
     /// When it began, if the rules bound how long it may take.
     pub(super) began: Option<Nanos>,
 }
@@ -136,6 +141,10 @@ pub(super) struct Message {
     pub(super) late: bool,
     /// It is carried out once more.
     pub(super) again: bool,
+    /// It is carried out for the second time, and its process hears one answer only.
+    pub(super) second: bool,
+    /// That one has been heard.
+    pub(super) heard: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -208,8 +217,10 @@ impl State {
                 machine: 0,
                 alive: true,
                 paused: false,
-                excused: false,
+                was_paused: false,
+                denied: false,
                 disturbed: false,
+                news: Revision::NEVER,
                 arrived: None,
                 computed: None,
                 claim: None,

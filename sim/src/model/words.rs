@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use oneflight_core::{Command, FillResult, Order, Outcome, Phase};
 
+use super::choices::Choice;
 use super::search::{Broken, follow};
 use super::setup::Setup;
 use super::state::{Message, Push, State};
-use super::step::Choice;
 use crate::trace::{Answer, Key, Request};
 
 impl Broken {
@@ -158,6 +158,7 @@ fn happens(state: &State, choice: Choice, after: &State) -> String {
             format!("FAULT the store does not permit {}", sent(node, message))
         }
         Choice::Cancel { node, call } => format!("FAULT {} leaves", caller(node, call)),
+        Choice::Slow { node, call } => format!("FAULT the fill of {} is slow", caller(node, call)),
         Choice::Forget => "FAULT the key is forgotten".to_owned(),
         Choice::Restart => "FAULT the store restarts, its counter set back".to_owned(),
         Choice::Jump => "FAULT the store's clock jumps by the time a lease lives".to_owned(),
