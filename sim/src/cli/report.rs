@@ -48,7 +48,7 @@ pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: u
     );
     let marks = MARKS.iter().zip(stats.marks);
     line("sometimes", list(marks.map(|(name, count)| (*name, count))));
-    let unseen = unseen(stats);
+    let unseen = stats.unseen();
     if !unseen.is_empty() {
         line("never seen", unseen.join(", "));
     }
@@ -70,16 +70,6 @@ pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: u
             if counts.is_empty() { "" } else { ": " }
         ),
     );
-}
-
-/// The marks that a batch should have seen, and has not.
-pub(super) fn unseen(stats: &Stats) -> Vec<&'static str> {
-    let enough = stats.runs >= 10_000;
-    let marks = MARKS.iter().zip(stats.marks);
-    marks
-        .filter(|(_, count)| enough && *count == 0)
-        .map(|(name, _)| *name)
-        .collect()
 }
 
 pub(super) fn triples(coverage: &Coverage) {

@@ -70,7 +70,7 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
         }
         println!("    {}", reproducer(options, failure.seed));
     }
-    let unseen = report::unseen(&stats);
+    let unseen = stats.unseen();
     Ok(if failures.is_empty() && unseen.is_empty() {
         ExitCode::SUCCESS
     } else {

@@ -488,10 +488,20 @@ fn l6_heartbeat(
             let limit = fill.began.zip(limit);
             limit.is_some_and(|(began, limit)| began + limit <= state.now)
         });
-    let well = node.is_running() && !node.was_paused && !node.denied && holds && !overdue;
-    (well && grant.lapses <= state.now).then(|| {
+    let lapsed = grant.lapses <= state.now;
+    let well = node.is_running() && !node.was_paused && !node.denied;
+    if well && lapsed && holds && !overdue {
         let story = format!("token {} lapses though its holder is well", grant.token);
-        ("L6 Heartbeat", story)
+        return Some(("L6 Heartbeat", story));
+    }
+    // L7: nor is a lease left to lapse by a flight that does not hold it.
+    let over = !matches!(
+        machines.phase(node.machine),
+        Some(Phase::Filling | Phase::Publishing)
+    );
+    (well && lapsed && over && grant.told && !node.disturbed).then(|| {
+        let story = format!("the lease of token {} is left to lapse", grant.token);
+        ("L7 Quiescent", story)
     })
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Node {
     pub(super) paused: bool,
     /// It has stood still: its lease may lapse.
     pub(super) was_paused: bool,
-    /// It was not permitted something: its lease may be left to lapse.
+    /// It was not permitted something, or its release was lost: its lease may be left to lapse.
     pub(super) denied: bool,
     /// A fault has come between it and the store.
     pub(super) disturbed: bool,

@@ -8,7 +8,7 @@ use super::choices::Choice;
 use super::driver::Step;
 use super::state::{Push, Stage};
 use crate::bugs::Bug;
-use crate::trace::{Answer, Nanos};
+use crate::trace::{Answer, Nanos, Request};
 
 impl Step<'_> {
     /// Does it.
@@ -47,6 +47,9 @@ impl Step<'_> {
             Choice::Broken { node, message } => {
                 let node = self.state.node(node);
                 node.disturbed = true;
+                // The release of a lease that came too late is sent once.
+                let request = node.messages[message].request;
+                node.denied |= matches!(request, Request::Release { .. });
                 node.messages[message].late = false;
                 node.messages[message].answer = Some(Answer::Unavailable);
             }
@@ -88,14 +91,16 @@ impl Step<'_> {
 
     fn timer(&mut self, node: usize) {
         let now = self.state.now;
+        let before = self.state.nodes[node].machine;
         // A bug's clock is one tick behind.
         self.state.now -= u64::from(self.setup.bug == Some(Bug::BusyLoop));
         self.tell(node, Notice::Tick);
         self.state.now = now;
-        let due = self.machines.deadline(self.state.nodes[node].machine);
-        let circles = due
-            .is_some_and(|due| due <= now)
-            .then(|| "its timer fires, and is due again at once".to_owned());
+        let after = self.state.nodes[node].machine;
+        let due = self.machines.deadline(after).is_some_and(|due| due <= now);
+        let idle = self.machines.numbers(before) == self.machines.numbers(after);
+        let circles =
+            (due && idle).then(|| "its timer fires for nothing, and is due again".to_owned());
         self.report("L1 Terminates", circles);
     }
 
