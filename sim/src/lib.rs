@@ -7,6 +7,7 @@ pub mod check;
 pub mod coverage;
 pub mod draw;
 pub mod fates;
+pub mod impossible;
 pub mod minimize;
 pub mod model;
 pub mod plan;

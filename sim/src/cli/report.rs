@@ -72,10 +72,24 @@ pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: u
     );
 }
 
+/// Every transition that was reached; how many cannot be, and why; and those of which nobody knows.
 pub(super) fn triples(coverage: &Coverage) {
     for ((before, event, after), count) in coverage.triples() {
         println!("{count:>12}  {before} -- {event} -> {after}");
     }
+    let (impossible, open) = coverage.unreached();
+    for (reason, count) in &impossible {
+        println!("{count:>12}  impossible: {reason}");
+    }
+    for (before, event, after) in &open {
+        println!("        open  {before} -- {event} -> {after}");
+    }
+    println!(
+        "{} reached, {} impossible, {} neither",
+        coverage.reached(),
+        impossible.values().sum::<usize>(),
+        open.len()
+    );
 }
 
 fn list<'a>(items: impl Iterator<Item = (&'a str, u64)>) -> String {

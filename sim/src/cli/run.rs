@@ -71,7 +71,12 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
         println!("    {}", reproducer(options, failure.seed));
     }
     let unseen = stats.unseen();
-    Ok(if failures.is_empty() && unseen.is_empty() {
+    let contradictions = stats.coverage.contradictions();
+    for (before, event, after) in &contradictions {
+        println!("reached, though it is impossible: {before} -- {event} -> {after}");
+    }
+    let clean = failures.is_empty() && unseen.is_empty() && contradictions.is_empty();
+    Ok(if clean {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
