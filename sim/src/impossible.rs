@@ -83,7 +83,8 @@ fn left(before: &str, event: &str) -> Option<&'static str> {
     if fills && news {
         return Some("who fills or publishes is not to be stopped by news");
     }
-    if matches!(event, "renewed" | "released" | "lock held") {
+    let confirms = event == "lock held" && before != "backing off";
+    if confirms || matches!(event, "renewed" | "released") {
         return Some("it confirms what is so");
     }
     let to_holders = matches!(
