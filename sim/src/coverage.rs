@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use oneflight_core::{Event, Flights, Notice, Outcome, Phase, Revision};
 
+use crate::impossible::why_impossible;
 use crate::trace::Key;
+
+/// A transition: phase, event, next phase.
+pub type Triple = (&'static str, &'static str, &'static str);
 
 /// The names of the phases, and of a key that nobody flies for.
 const PHASES: [&str; 10] = [
@@ -91,9 +95,38 @@ impl Coverage {
         self.0.iter().filter(|count| **count > 0).count()
     }
 
+    /// The triples that were reached though they are declared impossible: each is a bug.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<Triple> {
+        let reached = self.triples().into_keys();
+        reached
+            .filter(|(before, event, after)| why_impossible(before, event, after).is_some())
+            .collect()
+    }
+
+    /// The triples that were not reached: those that are impossible, counted by reason, and those of
+    /// which nobody knows.
+    #[must_use]
+    pub fn unreached(&self) -> (BTreeMap<&'static str, usize>, Vec<Triple>) {
+        let reached = self.triples();
+        let (mut impossible, mut open) = (BTreeMap::new(), Vec::new());
+        for before in PHASES {
+            for event in EVENTS {
+                for after in PHASES {
+                    match why_impossible(before, event, after) {
+                        Some(reason) => *impossible.entry(reason).or_default() += 1,
+                        None if reached.contains_key(&(before, event, after)) => {}
+                        None => open.push((before, event, after)),
+                    }
+                }
+            }
+        }
+        (impossible, open)
+    }
+
     /// The triples that were reached, and how often.
     #[must_use]
-    pub fn triples(&self) -> BTreeMap<(&'static str, &'static str, &'static str), u64> {
+    pub fn triples(&self) -> BTreeMap<Triple, u64> {
         let mut triples = BTreeMap::new();
         for (index, count) in self.0.iter().enumerate().filter(|(_, count)| **count > 0) {
             let after = PHASES[index % PHASES.len()];

@@ -68,7 +68,10 @@ pub const LANDINGS: [&str; 15] = [
     "unpublished",
 ];
 
-/// Rare things that a batch of 10,000 seeds must have seen.
+/// How many runs are enough for a batch to have seen every mark.
+pub const ENOUGH: u64 = 10_000;
+
+/// Rare things that a batch of [`ENOUGH`] runs must have seen.
 pub const MARKS: [&str; 12] = [
     "landed by push",
     "promoted after a release",
@@ -179,6 +182,16 @@ impl Stats {
     #[must_use]
     pub fn all_faults(&self) -> u64 {
         self.faults.values().sum()
+    }
+
+    /// The marks that a batch of this size should have seen, and has not: it fails.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<&'static str> {
+        let marks = MARKS.iter().zip(self.marks);
+        marks
+            .filter(|(_, count)| self.runs >= ENOUGH && *count == 0)
+            .map(|(name, _)| *name)
+            .collect()
     }
 
     /// A run begins.

@@ -32,7 +32,10 @@ use ride::Ride;
 /// All flights of one process.
 ///
 /// `handle` takes time in the logarithm of keys and callers, and linear in the callers it concerns.
+/// With `serde` it can be written down, so that a search through all its states knows one when it sees
+/// it again; it cannot be read back.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Flights<K> {
     rides: BTreeMap<K, Ride>,
     air: Air<K>,
@@ -40,6 +43,7 @@ pub struct Flights<K> {
 
 /// What the rides share.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 struct Air<K> {
     now: Instant,
     /// The number of the last flight.
@@ -51,6 +55,7 @@ struct Air<K> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 enum Timer<K> {
     Ride(K),
     Retiring(u64),

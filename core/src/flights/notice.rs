@@ -18,7 +18,7 @@ pub struct FlightId<K> {
 }
 
 /// Something that happened to a key or a caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Notice<K> {

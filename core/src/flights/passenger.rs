@@ -6,6 +6,7 @@ use crate::{Instant, Judgement, OnUnavailable, Outcome, Policy, Revision, Token,
 
 /// One caller aboard.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub(super) struct Passenger {
     pub(super) policy: Policy,
     pub(super) started: Instant,

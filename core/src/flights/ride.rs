@@ -11,6 +11,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub(super) struct Ride {
     /// The last revision that came, to this flight or to one before it.
     arrived: Option<Arrival>,
@@ -25,6 +26,7 @@ pub(super) struct Ride {
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 struct Current {
     number: u64,
     flight: Flight,

@@ -21,6 +21,8 @@ mod safety;
 mod state;
 mod told;
 
+pub(crate) use safety::is_definite;
+
 use std::fmt;
 
 use crate::trace::{Bounds, Fault, Header, Key, Nanos, NodeId, Record, StoreProfile, Trace, What};

@@ -220,7 +220,7 @@ pub(super) fn s8_label(call: &CallState, outcome: Outcome) -> Option<String> {
 }
 
 /// Whether an outcome says that nothing of the call's fill was or will be written.
-pub(super) fn is_definite(outcome: Outcome) -> bool {
+pub(crate) fn is_definite(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Aborted
         | Outcome::Panicked

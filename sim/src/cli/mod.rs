@@ -3,6 +3,7 @@
 mod canaries;
 mod file;
 mod minimize;
+mod model;
 mod report;
 mod run;
 
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Search all that a few processes, callers and faults can do with one key.
+    Model(Model),
     /// Judge a trace: of a simulated run, or a recording of real processes.
     Check {
         /// The traces; those of several processes are put together.
@@ -78,6 +81,40 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct Model {
+    /// How many callers.
+    #[arg(long, default_value_t = 3)]
+    callers: usize,
+    /// On how many processes; one each by default.
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// How many faults, at most.
+    #[arg(long, default_value_t = 2)]
+    faults: u8,
+    /// Only faults of these kinds.
+    #[arg(long, value_delimiter = ',')]
+    only: Option<Vec<String>>,
+    /// With this bug of `canaries`.
+    #[arg(long)]
+    bug: Option<String>,
+    /// Put each bug of `canaries` in, and show the shortest way to what it breaks.
+    #[arg(long, conflicts_with = "bug")]
+    all_bugs: bool,
+    /// Print every transition that was reached.
+    #[arg(long)]
+    coverage: bool,
+    /// Print the transitions that these searches reach, and the seeds do not.
+    #[arg(long)]
+    blind_spot: bool,
+    /// The seeds for `--blind-spot`: A..B, without B.
+    #[arg(long, default_value = "0..10000", value_parser = seeds)]
+    seeds: std::ops::Range<u64>,
+    /// After how many states a search is given up.
+    #[arg(long, default_value_t = 30_000_000)]
+    limit: usize,
 }
 
 #[derive(Args)]
@@ -173,6 +210,7 @@ pub(crate) fn main() -> Result<ExitCode> {
             profile,
             out,
         } => minimize::run(seed, bug.as_deref(), profile.profile(), out),
+        Command::Model(options) => model::run(&options),
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
         Command::Timeline { files, out } => file::timeline(&files, &out),

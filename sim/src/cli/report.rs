@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oneflight_sim::batch::Failure;
+use oneflight_sim::coverage::Coverage;
 use oneflight_sim::stats::{LANDINGS, MARKS, Stats, Times};
 
 pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: usize) {
@@ -47,7 +48,7 @@ pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: u
     );
     let marks = MARKS.iter().zip(stats.marks);
     line("sometimes", list(marks.map(|(name, count)| (*name, count))));
-    let unseen = unseen(stats);
+    let unseen = stats.unseen();
     if !unseen.is_empty() {
         line("never seen", unseen.join(", "));
     }
@@ -71,20 +72,24 @@ pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: u
     );
 }
 
-/// The marks that a batch should have seen, and has not.
-pub(super) fn unseen(stats: &Stats) -> Vec<&'static str> {
-    let enough = stats.runs >= 10_000;
-    let marks = MARKS.iter().zip(stats.marks);
-    marks
-        .filter(|(_, count)| enough && *count == 0)
-        .map(|(name, _)| *name)
-        .collect()
-}
-
-pub(super) fn coverage(stats: &Stats) {
-    for ((before, event, after), count) in stats.coverage.triples() {
+/// Every transition that was reached; how many cannot be, and why; and those of which nobody knows.
+pub(super) fn triples(coverage: &Coverage) {
+    for ((before, event, after), count) in coverage.triples() {
         println!("{count:>12}  {before} -- {event} -> {after}");
     }
+    let (impossible, open) = coverage.unreached();
+    for (reason, count) in &impossible {
+        println!("{count:>12}  impossible: {reason}");
+    }
+    for (before, event, after) in &open {
+        println!("        open  {before} -- {event} -> {after}");
+    }
+    println!(
+        "{} reached, {} impossible, {} neither",
+        coverage.reached(),
+        impossible.values().sum::<usize>(),
+        open.len()
+    );
 }
 
 fn list<'a>(items: impl Iterator<Item = (&'a str, u64)>) -> String {

@@ -62,7 +62,7 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
     let took = begin.elapsed();
     report::table(&stats, &failures, took, batch.jobs);
     if options.coverage {
-        report::coverage(&stats);
+        report::triples(&stats.coverage);
     }
     for failure in failures.iter().take(20) {
         for violation in failure.violations.iter().take(1) {
@@ -70,8 +70,13 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
         }
         println!("    {}", reproducer(options, failure.seed));
     }
-    let unseen = report::unseen(&stats);
-    Ok(if failures.is_empty() && unseen.is_empty() {
+    let unseen = stats.unseen();
+    let contradictions = stats.coverage.contradictions();
+    for (before, event, after) in &contradictions {
+        println!("reached, though it is impossible: {before} -- {event} -> {after}");
+    }
+    let clean = failures.is_empty() && unseen.is_empty() && contradictions.is_empty();
+    Ok(if clean {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

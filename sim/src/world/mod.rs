@@ -11,7 +11,7 @@ mod net;
 mod node;
 mod queue;
 mod room;
-mod store;
+pub(crate) mod store;
 
 use crate::bugs::Bug;
 use crate::coverage::Coverage;

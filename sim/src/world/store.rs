@@ -5,53 +5,53 @@ use oneflight_core::{Attempt, Revision, Token};
 use crate::trace::{Answer, Digest, Nanos, NodeId, Request, StoreProfile};
 
 /// The attempt of a claim: process, flight, command.
-pub(super) type AttemptId = (NodeId, u64, Attempt);
+pub(crate) type AttemptId = (NodeId, u64, Attempt);
 
 #[derive(Clone, Debug)]
-pub(super) struct Store {
-    pub(super) profile: StoreProfile,
-    pub(super) rows: Vec<Row>,
+pub(crate) struct Store {
+    pub(crate) profile: StoreProfile,
+    pub(crate) rows: Vec<Row>,
     /// The last number drawn, for tokens and revisions.
     last: u64,
     /// How far its clock has jumped.
-    pub(super) jumped: Nanos,
+    pub(crate) jumped: Nanos,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Row {
-    pub(super) revision: Revision,
-    pub(super) value: Option<Value>,
-    pub(super) lease: Option<Lease>,
-    published: Option<(Token, Revision)>,
-    latest: Option<Token>,
+pub(crate) struct Row {
+    pub(crate) revision: Revision,
+    pub(crate) value: Option<Value>,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) published: Option<(Token, Revision)>,
+    pub(crate) latest: Option<Token>,
     /// How the row was before its last write, and when that was.
     before: Option<(Nanos, Revision, Option<Value>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value {
-    pub(super) digest: Digest,
-    pub(super) token: Option<Token>,
-    pub(super) written: Nanos,
+pub(crate) struct Value {
+    pub(crate) digest: Digest,
+    pub(crate) token: Option<Token>,
+    pub(crate) written: Nanos,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lease {
-    pub(super) token: Token,
-    generation: Revision,
-    attempt: AttemptId,
-    pub(super) lapses: Nanos,
+pub(crate) struct Lease {
+    pub(crate) token: Token,
+    pub(crate) generation: Revision,
+    pub(crate) attempt: AttemptId,
+    pub(crate) lapses: Nanos,
 }
 
 /// What has changed, and who is to be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Changed {
-    pub(super) key: bool,
-    pub(super) lock: bool,
+pub(crate) struct Changed {
+    pub(crate) key: bool,
+    pub(crate) lock: bool,
 }
 
 impl Store {
-    pub(super) fn new(profile: StoreProfile, keys: u32) -> Self {
+    pub(crate) fn new(profile: StoreProfile, keys: u32) -> Self {
         Self {
             profile,
             rows: vec![Row::default(); keys as usize],
@@ -60,13 +60,18 @@ impl Store {
         }
     }
 
+    /// The last number drawn.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     fn draw(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 
     /// Carries out a request in one step.
-    pub(super) fn carry_out(
+    pub(crate) fn carry_out(
         &mut self,
         now: Nanos,
         key: usize,
@@ -139,7 +144,7 @@ impl Store {
     }
 
     /// What a claim is answered if the key has moved on.
-    pub(super) fn newer(&self, key: usize, seen: Revision) -> Option<Answer> {
+    pub(crate) fn newer(&self, key: usize, seen: Revision) -> Option<Answer> {
         let row = &self.rows[key];
         let value = row.value.filter(|_| row.revision > seen)?;
         let latest = row.lease.map(|lease| lease.token).max(row.latest);
@@ -197,7 +202,7 @@ impl Store {
         (Answer::Published { revision }, Changed { key: true, lock })
     }
 
-    pub(super) fn release(&mut self, key: usize, token: Token) -> (Answer, Changed) {
+    pub(crate) fn release(&mut self, key: usize, token: Token) -> (Answer, Changed) {
         let freed = self.rows[key]
             .lease
             .is_some_and(|lease| lease.token == token);
@@ -257,7 +262,7 @@ impl Store {
     }
 
     /// A fail-over: each key's last write is undone if it is younger than this.
-    pub(super) fn fail_over(&mut self, since: Nanos, tokens: bool) {
+    pub(crate) fn fail_over(&mut self, since: Nanos, tokens: bool) {
         for row in &mut self.rows {
             if let Some((at, revision, value)) = row.before.take()
                 && at >= since
@@ -275,14 +280,14 @@ impl Store {
         }
     }
 
-    pub(super) fn evict(&mut self, key: usize) {
+    pub(crate) fn evict(&mut self, key: usize) {
         self.rows[key].lease = None;
     }
 }
 
 impl Store {
     /// For a bug: makes the lease of this token stand, whatever has become of it.
-    pub(super) fn pretend(&mut self, key: usize, token: Token, now: Nanos) {
+    pub(crate) fn pretend(&mut self, key: usize, token: Token, now: Nanos) {
         let row = &mut self.rows[key];
         let attempt = (0, 0, Attempt::new(0));
         row.lease = Some(Lease {
