@@ -354,15 +354,7 @@ impl Checker {
         }
         for index in 0..self.state.keys.len() {
             let key = Key(index as u32);
-            let state = &self.state.keys[index];
-            let lapsed = state
-                .lease
-                .as_ref()
-                .filter(|_| !state.amnesia)
-                .and_then(|lease| self.state.l6_heartbeat(lease));
-            if let Some((invariant, story)) = lapsed {
-                self.report(invariant, 0, Some(key), Some(story));
-            }
+            self.lapsed(key);
         }
     }
 }

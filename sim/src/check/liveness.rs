@@ -1,6 +1,6 @@
 //! The liveness invariants, L1 to L9: bounds that hold while faults last, for whoever they spare.
 
-use oneflight_core::{Command, Outcome, Policy};
+use oneflight_core::{Attempt, Command, Outcome, Policy, Token};
 
 use super::State;
 use super::state::{CallState, FlightState, KeyState, LeaseState};
@@ -225,6 +225,25 @@ pub(super) fn l9_budget(flight: &FlightState) -> Option<String> {
     } = flight;
     (*claims_ordered > 1 + reasons || claims_sent > claims_ordered).then(|| {
         format!("{claims_ordered} claims ordered, {claims_sent} sent, with {reasons} reasons to claim again")
+    })
+}
+
+/// L7 `Quiescent`: no lease is granted to nobody. A claim that is answered `Held` by the lease which that
+/// very claim was granted leaves one behind that nobody will renew or release.
+pub(super) fn l7_ghost(
+    lease: &LeaseState,
+    node: NodeId,
+    flight: u64,
+    claim: Attempt,
+    held: Option<Token>,
+) -> Option<String> {
+    let own = (lease.node, lease.flight, lease.claim) == (node, flight, claim);
+    (own && held == Some(lease.token)).then(|| {
+        format!(
+            "flight {flight} of node {node} is told that token {} holds the lock, which was granted to \
+             its own claim",
+            lease.token
+        )
     })
 }
 

@@ -132,7 +132,13 @@ pub(super) fn s5_redundant(
     if refused {
         return None;
     }
-    let newer = matches!((value.token, call.floor), (Some(token), Some(floor)) if token > floor);
+    // Whoever has judged it did so by the floor known then: a verdict stands, even if the answer to the
+    // call's first claim comes so late that only then it tells that the value is newer than the call.
+    let floor = match call.judged {
+        Some((revision, _)) if revision == value.revision => call.judged_floor,
+        Some(_) | None => call.floor,
+    };
+    let newer = matches!((value.token, floor), (Some(token), Some(floor)) if token > floor);
     let young = !freshness.predicate
         && freshness.max_age.is_none_or(|limit| {
             call.began.saturating_sub(value.at) + margin <= limit

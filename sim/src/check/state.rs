@@ -71,6 +71,8 @@ pub(super) struct LeaseState {
     pub(super) token: Token,
     pub(super) node: NodeId,
     pub(super) flight: u64,
+    /// The claim it was granted to.
+    pub(super) claim: Attempt,
     pub(super) granted: Nanos,
     pub(super) lapses: Nanos,
     pub(super) ttl: Nanos,
@@ -141,6 +143,8 @@ pub(super) struct CallState {
     pub(super) acknowledged: Option<Revision>,
     /// The last revision it judged, and how.
     pub(super) judged: Option<(Revision, Judgement)>,
+    /// The floor that was known when it did.
+    pub(super) judged_floor: Option<Token>,
     /// A value satisfied it.
     pub(super) satisfied: Option<Revision>,
     /// The highest token granted before its flight's first claim since it began.
@@ -174,6 +178,8 @@ pub(super) struct FlightState {
     pub(super) token: Option<Token>,
     /// A value is at the store.
     pub(super) publishing: bool,
+    /// The publish that the store has not acknowledged, and when it was ordered by the node's own clock.
+    pub(super) publish: Option<(Attempt, Nanos)>,
     pub(super) overdue: bool,
     /// When it was over.
     pub(super) retired: Option<Nanos>,

@@ -4,7 +4,7 @@ use oneflight_core::{
     Attempt, Command, Event, FillResult, Judgement, Notice, Order, Outcome, Token, Verdict, Warning,
 };
 
-use super::{Checker, safety};
+use super::{Checker, liveness, safety};
 use crate::coverage::key_of;
 use crate::trace::{Key, Nanos, NodeId};
 
@@ -93,6 +93,7 @@ impl Checker {
             .is_none_or(|(revision, _)| revision <= verdict.revision)
         {
             call.judged = Some((verdict.revision, verdict.judgement));
+            call.judged_floor = call.floor;
         }
         match verdict.judgement {
             // What a newer revision has replaced meanwhile satisfies nobody.
@@ -119,10 +120,15 @@ impl Checker {
             }
             Event::Held { attempt, token, .. } => {
                 self.claim_answered(node, key, number, *attempt, *token);
+                let state = self.state.key(key);
+                let ghost = state.lease.as_ref().filter(|_| !state.amnesia);
+                let story = ghost.and_then(|it| liveness::l7_ghost(it, node, number, *attempt, *token));
+                self.report("L7 Quiescent", node, Some(key), story);
             }
             Event::LockReleased | Event::WatchLost => flight.reasons += 1,
             Event::Fenced { .. } | Event::LeaseLost { .. } => {
                 flight.reasons += 2;
+                flight.publish = None;
                 let token = flight.token;
                 for passenger in self.state.node(node).open_calls(key).to_vec() {
                     let call = self.state.call(node, passenger);
@@ -131,6 +137,7 @@ impl Checker {
             }
             Event::Published { revision, .. } => {
                 let token = flight.token;
+                flight.publish = None;
                 let mut digest = None;
                 for passenger in self.state.node(node).open_calls(key).to_vec() {
                     let call = self.state.call(node, passenger);
@@ -147,7 +154,8 @@ impl Checker {
                 flight.publishing = *result == FillResult::Value;
             }
             Event::Unavailable { attempt } => {
-                if flight.claim.is_some_and(|claim| claim.0 == *attempt) {
+                let claim = flight.claim.is_some_and(|claim| claim.0 == *attempt);
+                if claim || flight.publish.is_some_and(|publish| publish.0 == *attempt) {
                     self.state.node(node).set_unreachable(key, true);
                 }
             }
@@ -254,7 +262,10 @@ impl Checker {
                     state.call(passenger).prompt = None;
                 }
             }
-            Command::Publish { .. } => flight.publishing = true,
+            Command::Publish { attempt, .. } => {
+                flight.publishing = true;
+                flight.publish = flight.publish.or(Some((*attempt, now)));
+            }
             Command::Put { seen } => {
                 flight.put_seen = Some(*seen);
             }
@@ -274,7 +285,8 @@ impl Checker {
         self.report("S12 CancelSafe", node, Some(key), story);
     }
 
-    /// Whether the store was found unreachable: it said so, or has not answered a claim in time.
+    /// Whether the store was found unreachable: it said so, or has not answered a claim or a publish in
+    /// time.
     fn is_unreachable(&mut self, node: NodeId, now: Nanos, key: Key, number: u64) -> bool {
         let at = self.state.at;
         let state = self.state.node(node);
@@ -294,10 +306,11 @@ impl Checker {
         let mut flights = state.flights.iter().filter(|flight| flight.key == key.0);
         flights.any(|flight| {
             let current = flight.retired.is_none_or(|retired| retired == at);
-            current
-                && flight
-                    .claim
-                    .is_some_and(|(_, sent, _)| now - sent >= timeout)
+            let claimed = flight.claim.map(|(_, sent, _)| sent);
+            let published = flight.publish.map(|(_, sent)| sent);
+            let unanswered = |sent: Option<Nanos>| sent.is_some_and(|sent| now - sent >= timeout);
+            // Whoever lands over a publish that was not acknowledged has found it out for all aboard.
+            current && (unanswered(claimed) || unanswered(published))
         })
     }
 }
