@@ -60,7 +60,7 @@ pub(super) struct KeyState {
     pub(super) watchers: Vec<(NodeId, u64, Nanos)>,
     /// Somebody must have claimed by then, since the lock was freed at that time; told to that node.
     pub(super) claim_due: Option<(Nanos, Nanos, NodeId)>,
-    /// Claims sent since the lock was last granted.
+    /// Claims sent since the lock was last granted, by flights that had claimed before.
     pub(super) claims: u32,
     /// The store's own row, by the reference model.
     pub(super) row: super::model::Row,

@@ -112,7 +112,11 @@ impl Checker {
         let flight = self.state.node(node).flight(number);
         match event {
             Event::LeaseGranted { attempt, token, .. } => {
-                flight.token = Some(*token);
+                // A grant that comes again, or too late, does not take the place of a newer one.
+                let awaited = flight.claim.is_some_and(|claim| claim.0 == *attempt);
+                if awaited || flight.token.is_none_or(|known| known < *token) {
+                    flight.token = Some(*token);
+                }
                 if !self.state.sees_store {
                     self.recorded.granted(key, *token, node, number);
                 }
@@ -122,7 +126,8 @@ impl Checker {
                 self.claim_answered(node, key, number, *attempt, *token);
                 let state = self.state.key(key);
                 let ghost = state.lease.as_ref().filter(|_| !state.amnesia);
-                let story = ghost.and_then(|it| liveness::l7_ghost(it, node, number, *attempt, *token));
+                let story =
+                    ghost.and_then(|it| liveness::l7_ghost(it, node, number, *attempt, *token));
                 self.report("L7 Quiescent", node, Some(key), story);
             }
             Event::LockReleased | Event::WatchLost => flight.reasons += 1,
