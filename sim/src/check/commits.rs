@@ -196,11 +196,17 @@ impl Checker {
         let Some(bounds) = self.state.bounds else {
             return;
         };
+        if revision <= self.state.key(key).set_back {
+            return;
+        }
         let at = self.state.at;
         let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
         for index in 0..self.state.keys[key.index()].watchers.len() {
-            let (node, _, _) = self.state.keys[key.index()].watchers[index];
+            let (node, flight, _) = self.state.keys[key.index()].watchers[index];
             let state = self.state.node(node);
+            if state.flight(flight).unwatched {
+                continue; // The store has yet to hear of it.
+            }
             for position in 0..state.open_calls(key).len() {
                 let passenger = state.open_calls(key)[position];
                 let call = state.call(passenger);

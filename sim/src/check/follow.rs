@@ -146,6 +146,7 @@ impl Checker {
                 self.state.amnesia = true;
                 for key in &mut self.state.keys {
                     key.amnesia = true;
+                    key.set_back = key.max_revision;
                 }
             }
             Fault::CutUp | Fault::CutDown => self.cut(node, until),

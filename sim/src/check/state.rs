@@ -40,6 +40,8 @@ impl<T> Last<T> {
 pub(super) struct KeyState {
     /// A fail-over or an eviction has made the past moot: the store's promises are judged no more.
     pub(super) amnesia: bool,
+    /// The last revision before a fail-over set the key back: nothing tells that one below is newer.
+    pub(super) set_back: Revision,
     pub(super) max_token: u64,
     pub(super) max_revision: Revision,
     /// The newest lease.
@@ -189,6 +191,8 @@ pub(super) struct FlightState {
     pub(super) releasing: bool,
     /// It listens.
     pub(super) watching: bool,
+    /// It has asked to be told no more.
+    pub(super) unwatched: bool,
 }
 
 impl NodeState {

@@ -86,6 +86,7 @@ impl Checker {
     }
 
     fn judged(&mut self, node: NodeId, key: Key, passenger: u64, verdict: &Verdict) {
+        let set_back = self.state.key(key).set_back;
         let last = self.state.node(node).last_arrived(key);
         let call = self.state.call(node, passenger);
         if call
@@ -97,7 +98,11 @@ impl Checker {
         }
         match verdict.judgement {
             // What a newer revision has replaced meanwhile satisfies nobody.
-            Judgement::Fresh if verdict.revision >= last && !call.ordered_to_land => {
+            Judgement::Fresh
+                if verdict.revision >= last
+                    && verdict.revision > set_back
+                    && !call.ordered_to_land =>
+            {
                 call.satisfied = Some(verdict.revision);
             }
             Judgement::Absent | Judgement::Malformed => {
@@ -259,9 +264,9 @@ impl Checker {
                 flight.claims_ordered += 1;
                 flight.watching = false;
             }
-            Command::Watch => flight.watching = true,
+            Command::Watch => (flight.watching, flight.unwatched) = (true, false),
             Command::Unwatch => {
-                flight.watching = false;
+                (flight.watching, flight.unwatched) = (false, true);
                 for position in 0..callers {
                     let passenger = state.open_calls(key)[position];
                     state.call(passenger).prompt = None;
