@@ -12,6 +12,7 @@ pub mod plan;
 pub mod replay;
 pub mod stats;
 pub mod timeline;
+pub mod steps;
 pub mod world;
 
 /// The trace: a crate of its own, which the drivers know, too.

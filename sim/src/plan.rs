@@ -248,3 +248,51 @@ pub enum Trouble {
         slot: u32,
     },
 }
+
+impl Trouble {
+    /// The process it is about.
+    pub const fn slot(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Crash { slot, .. }
+            | Self::Pause { slot, .. }
+            | Self::Cut { slot, .. }
+            | Self::Forget { slot, .. }
+            | Self::EndWatches { slot } => Some(slot),
+            Self::Slow { .. }
+            | Self::Restart
+            | Self::FailOver { .. }
+            | Self::Evict { .. }
+            | Self::Jump { .. } => None,
+        }
+    }
+
+    /// The key it is about.
+    pub const fn key(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Forget { key, .. } | Self::Evict { key } => Some(key),
+            Self::Crash { .. }
+            | Self::Pause { .. }
+            | Self::Cut { .. }
+            | Self::EndWatches { .. }
+            | Self::Slow { .. }
+            | Self::Restart
+            | Self::FailOver { .. }
+            | Self::Jump { .. } => None,
+        }
+    }
+
+    /// How long it lasts.
+    pub const fn lasts(&mut self) -> Option<&mut Nanos> {
+        match self {
+            Self::Pause { lasts, .. } | Self::Cut { lasts, .. } | Self::Slow { lasts, .. } => {
+                Some(lasts)
+            }
+            Self::Crash { restart, .. } => restart.as_mut(),
+            Self::Jump { by } => Some(by),
+            Self::FailOver { writes, .. } => Some(writes),
+            Self::Restart | Self::Evict { .. } | Self::Forget { .. } | Self::EndWatches { .. } => {
+                None
+            }
+        }
+    }
+}

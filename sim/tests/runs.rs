@@ -115,7 +115,7 @@ fn a_violation_is_made_small() {
     let plan = draw(seed, Profile::Swarm, None);
     if let Some(minimal) = minimize(&plan, Some(Bug::RedundantFill), &["S5 NoRedundantFill"]) {
         assert!(minimal.plan.calls.len() <= 3, "{:?}", minimal.plan);
-        assert!(minimal.events.1 <= minimal.events.0);
+        assert!(minimal.steps.1 <= minimal.steps.0);
     }
 }
 

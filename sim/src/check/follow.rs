@@ -278,17 +278,15 @@ impl Checker {
         self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
         let late = self.state.l5_degrade(node, &call);
         self.report("L5 DegradePrompt", node, Some(key), late);
-        // A copy ages by the process's own clock.
-        let aged = match self.state.keys.get(key.index()).and_then(|key| key.value) {
-            Some(value) => at.saturating_sub(value.at),
-            None => 0,
-        };
-        let margin = self.state.stretched(aged) - aged + self.state.slack();
         let sees = self.state.sees_store;
         let state = self.state.key(key);
         let lease = state.lease.filter(|lease| Some(lease.token) == token);
         let forgotten = state.forgotten;
         if let Some(lease) = lease.filter(|_| sees && !state.amnesia) {
+            // A copy ages by the process's own clock.
+            let aged = lease.value.map_or(0, |value| at.saturating_sub(value.at));
+            let margin = self.state.stretched(aged) - aged + self.state.slack();
+            let state = self.state.key(key);
             let garbled = state.garbled;
             if state.generation == Some(lease.generation) {
                 state.filled += 1;

@@ -117,13 +117,17 @@ impl State {
                 "{outcome:?} though revision {revision} had satisfied it"
             ));
         }
-        let (since, due, _) = key.claim_due?;
+        let (since, due, told) = key.claim_due?;
         let waits = call
             .policy
             .is_some_and(|policy| !policy.wait_timeout.is_zero());
         let listens = key.watchers.iter().any(|(watcher, _, _)| *watcher == node);
-        (waits && listens && self.at > due && !self.is_disturbed(node, since, self.at))
-            .then(|| format!("{outcome:?} though the lock was free since {since} ns"))
+        (waits
+            && listens
+            && told == node
+            && self.at > due
+            && !self.is_disturbed(node, since, self.at))
+        .then(|| format!("{outcome:?} though the lock was free since {since} ns"))
     }
 
     /// L5 `DegradePrompt`: an unreachable store is noticed while waiting too, and answered within
@@ -160,7 +164,7 @@ impl State {
         let healthy = !lease.ended
             && self.at >= lease.lapses
             && !flight.overdue
-            && flight.token == Some(lease.token)
+            && (flight.granted == Some(lease.token) || flight.token == Some(lease.token))
             && lease.ttl > 6 * bounds.trip + 3_000_000
             && !self.is_kept(lease.node, from.min(lease.granted), lease.lapses);
         // A release that is lost may be repeated too late.

@@ -176,7 +176,9 @@ pub(super) struct FlightState {
     pub(super) claims_sent: u32,
     /// What it was told that gives it a reason to claim.
     pub(super) reasons: u32,
-    /// The lease it was told of.
+    /// The lease it was last told of.
+    pub(super) granted: Option<Token>,
+    /// The lease it fills under.
     pub(super) token: Option<Token>,
     /// A value is at the store.
     pub(super) publishing: bool,

@@ -117,11 +117,7 @@ impl Checker {
         let flight = self.state.node(node).flight(number);
         match event {
             Event::LeaseGranted { attempt, token, .. } => {
-                // A grant that comes again, or too late, does not take the place of a newer one.
-                let awaited = flight.claim.is_some_and(|claim| claim.0 == *attempt);
-                if awaited || flight.token.is_none_or(|known| known < *token) {
-                    flight.token = Some(*token);
-                }
+                flight.granted = Some(*token);
                 if !self.state.sees_store {
                     self.recorded.granted(key, *token, node, number);
                 }
@@ -189,6 +185,17 @@ impl Checker {
             return;
         };
         state.flight(number).claim = None;
+        // What comes for a flight that is over, those who were aboard are not told: the next one's claim
+        // is the first whose answer they hear.
+        let later = state.flights.iter().skip(number as usize);
+        let over = state.flights[number as usize - 1].retired.is_some();
+        if over
+            || later
+                .into_iter()
+                .any(|it| it.key == key.0 && it.claims_ordered > 0)
+        {
+            return;
+        }
         for position in 0..state.open_calls(key).len() {
             let passenger = state.open_calls(key)[position];
             if passenger <= aboard {
@@ -205,6 +212,7 @@ impl Checker {
             }
             Order::Judge { .. } => {}
             Order::Fill { flight, lease, .. } => {
+                self.state.node(node).flight(flight.number).token = lease.map(|it| it.token);
                 if lease.is_none() {
                     let unreachable = self.is_unreachable(node, now, flight.key, flight.number);
                     self.state.node(node).set_unreachable(flight.key, true);
