@@ -13,6 +13,7 @@ pub mod replay;
 pub mod stats;
 pub mod timeline;
 pub mod steps;
+pub mod words;
 pub mod world;
 
 /// The trace: a crate of its own, which the drivers know, too.

@@ -15,6 +15,7 @@ use oneflight_sim::draw::draw;
 use oneflight_sim::plan::Plan;
 use oneflight_sim::timeline;
 use oneflight_sim::trace::{Key, Line, write_line};
+use oneflight_sim::words::words;
 
 use super::minimize::named;
 use super::{Result, Run, report};
@@ -145,6 +146,7 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
         run.time / 1_000_000,
         violations.len()
     );
+    print!("{}", words(plan));
     for violation in &violations {
         println!("{violation}");
     }
