@@ -52,6 +52,10 @@ pub fn draw(seed: u64, profile: Profile, nodes: Option<u32>) -> Plan {
         (Profile::Swarm, _) => ("swarm", 1 << dice.below(4)),
     };
     let dice = &mut dice;
+    // A message is lost now and then while fills outlive their leases, and nothing else is wrong: what
+    // one loss does shows only where nothing else excuses it.
+    let lossy = share == 1 && dice.half();
+    let share = if lossy { 0 } else { share };
     let small = dice.once_in(4);
     let (most_nodes, most_keys) = if small { (3, 2) } else { (6, 4) };
     let nodes = nodes.unwrap_or_else(|| dice.between(1, most_nodes) as u32);
@@ -70,7 +74,7 @@ pub fn draw(seed: u64, profile: Profile, nodes: Option<u32>) -> Plan {
         .max(6 * (least + spread));
     let length = dice.magnitude(20 * MS, 3 * ttl);
     let mix = &mut Mix { dice, share };
-    let odds = Odds {
+    let mut odds = Odds {
         request_lost: mix.odds(16_000),
         request_late: mix.odds(16_000),
         request_twice: mix.odds(16_000),
@@ -84,6 +88,10 @@ pub fn draw(seed: u64, profile: Profile, nodes: Option<u32>) -> Plan {
         push_gap: mix.odds(16_000),
         watch_ended: mix.odds(16_000),
     };
+    if lossy {
+        odds.request_lost = mix.dice.magnitude(500, 4_000) as u32;
+        odds.answer_lost = mix.dice.magnitude(500, 4_000) as u32;
+    }
     let store = draw_store(mix, least);
     let drift = mix.on();
     let clocks = (0..nodes)
@@ -101,6 +109,7 @@ pub fn draw(seed: u64, profile: Profile, nodes: Option<u32>) -> Plan {
         ttl,
         store_timeout,
         length,
+        lossy,
     };
     let calls = draw_calls(mix, &base, count);
     let faults = draw_faults(mix, &base, &calls, &store.profile);
@@ -136,6 +145,7 @@ struct Base {
     ttl: Nanos,
     store_timeout: Nanos,
     length: Nanos,
+    lossy: bool,
 }
 
 fn draw_store(mix: &mut Mix<'_>, work: Nanos) -> StorePlan {
@@ -162,7 +172,7 @@ fn draw_calls(mix: &mut Mix<'_>, base: &Base, count: u64) -> Vec<CallPlan> {
         let slot = mix.dice.below(u64::from(base.nodes)) as u32;
         (slot, mix.dice.below(base.length + 1))
     });
-    let long = mix.dice.once_in(3);
+    let long = base.lossy || mix.dice.once_in(3);
     let odd_predicates = mix.share > 0 && mix.dice.once_in(3);
     let aging = mix.dice.once_in(3);
     let takes = mix.dice.magnitude(MS / 10, base.ttl);
@@ -181,6 +191,7 @@ fn draw_calls(mix: &mut Mix<'_>, base: &Base, count: u64) -> Vec<CallPlan> {
                 takes: match dice.below(8) {
                     0 => 0,
                     1 | 2 if long => dice.below(8 * base.ttl),
+                    3..=5 if base.lossy => dice.below(8 * base.ttl),
                     _ => dice.below(takes) + 1,
                 },
                 result: match dice.below(8) {

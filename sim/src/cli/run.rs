@@ -42,7 +42,9 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
         return one(options, &plan, &reproducer(options, seed));
     }
     if options.digest {
-        return digest(options);
+        let digest = batch::digest(options.seeds.clone(), profile, options.nodes);
+        println!("{:016x}", digest.0);
+        return Ok(ExitCode::SUCCESS);
     }
     let batch = Batch {
         from: options.seeds.start,
@@ -164,21 +166,4 @@ fn write(path: &Path, lines: &[Line<Key>]) -> Result<()> {
     }
     out.flush()?;
     Ok(())
-}
-
-fn digest(options: &Run) -> Result<ExitCode> {
-    let mut bytes = Vec::new();
-    for seed in options.seeds.clone() {
-        let plan = draw(seed, options.profile.profile(), options.nodes);
-        let (lines, _, _) = batch::trace(&plan, None);
-        for line in &lines {
-            write_line(&mut bytes, line)?;
-        }
-        let digest = oneflight_sim::trace::Digest::of(&bytes);
-        bytes.clear();
-        bytes.extend(digest.0.to_le_bytes());
-    }
-    let digest = oneflight_sim::trace::Digest::of(&bytes);
-    println!("{:016x}", digest.0);
-    Ok(ExitCode::SUCCESS)
 }
