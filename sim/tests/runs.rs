@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "this is a test")]
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use oneflight_sim::batch::{judge, trace};
 use oneflight_sim::bugs::Bug;
@@ -17,7 +16,11 @@ use oneflight_sim::steps::story;
 use oneflight_sim::trace::{Digest, Trace, read, write_line};
 
 fn written(seed: u64) -> Vec<u8> {
-    let (lines, _, _) = trace(&draw(seed, Profile::Swarm, None), None);
+    written_as(Profile::Swarm, seed)
+}
+
+fn written_as(profile: Profile, seed: u64) -> Vec<u8> {
+    let (lines, _, _) = trace(&draw(seed, profile, None), None);
     let mut bytes = Vec::new();
     for line in &lines {
         write_line(&mut bytes, line).unwrap();
@@ -70,7 +73,7 @@ fn a_schedule_that_is_written_down_is_the_same_run() {
 
 #[test]
 fn an_edited_trace_fails() {
-    let text = String::from_utf8(written(3)).unwrap();
+    let text = String::from_utf8(written_as(Profile::Calm, 3)).unwrap();
     let edits = [
         ("\"token\":1}", "\"token\":2}"),
         (
@@ -115,7 +118,7 @@ fn the_bugs_that_show_at_once_are_caught() {
 fn a_violation_is_made_small() {
     // By the numbers of the flaws: the three that a person should see at a glance.
     for bug in [Bug::RedundantFill, Bug::LostRelease, Bug::GhostLease] {
-        let minimal = minimize_bug(0, bug, Duration::from_secs(1)).unwrap();
+        let minimal = minimize_bug(0, bug).unwrap();
         assert!(minimal.steps.1 <= 12, "{bug:?}: {:?}", minimal.steps);
         // The reproducer is written down and read again, and tells its story to the end.
         let text = serde_json::to_string(&minimal.plan).unwrap();

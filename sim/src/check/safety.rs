@@ -83,15 +83,19 @@ pub(super) fn s4_provenance(
     let Some(digest) = digest else {
         return Some(format!("{outcome:?} without a value"));
     };
-    if let Outcome::Computed { .. } | Outcome::Unpublished { .. } = outcome {
-        return (call.computed != Some(digest)).then(|| {
-            format!(
-                "{outcome:?} with {digest:?}, its own fill returned {:?}",
-                call.computed
-            )
-        });
+    let own = matches!(
+        outcome,
+        Outcome::Computed { .. } | Outcome::Unpublished { .. }
+    );
+    if own && call.computed != Some(digest) {
+        let computed = call.computed;
+        return Some(format!(
+            "{outcome:?} with {digest:?}, its own fill returned {computed:?}"
+        ));
     }
-    if !sees_store || key.amnesia {
+    // An acknowledged value was committed as it was acknowledged.
+    let unacknowledged = own && revision_of(outcome).is_none();
+    if !sees_store || key.amnesia || unacknowledged {
         return None;
     }
     let known = match revision_of(outcome) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oneflight_sim::batch;
 use oneflight_sim::bugs::Bug;
@@ -35,7 +35,7 @@ pub(super) fn run(
     let begin = Instant::now();
     let bug = named(bug)?;
     let found = match bug {
-        Some(bug) => minimize_bug(seed, bug, Duration::from_millis(1200)),
+        Some(bug) => minimize_bug(seed, bug),
         None => minimize(&draw(seed, profile, None), None, &[]),
     };
     let Some(minimal) = found else {

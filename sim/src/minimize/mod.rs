@@ -6,8 +6,6 @@
 
 mod changes;
 
-use std::time::{Duration, Instant};
-
 use crate::batch::Judge;
 use crate::bugs::Bug;
 use crate::canaries;
@@ -111,15 +109,17 @@ pub fn minimize(plan: &Plan, bug: Option<Bug>, wanted: &[&str]) -> Option<Minima
     })
 }
 
-/// Shrinks runs that show a bug, from a seed on, and takes the smallest of what that gives in about so
-/// much time.
+/// Shrinks runs that show a bug, from a seed on, and takes the smallest of what that gives.
 #[must_use]
-pub fn minimize_bug(seed: u64, bug: Bug, time: Duration) -> Option<Minimal> {
+pub fn minimize_bug(seed: u64, bug: Bug) -> Option<Minimal> {
+    /// So many runs that show it, or what so many seeds have.
     const EXAMPLES: usize = 16;
-    let begin = Instant::now();
+    const SEEDS: u64 = 4_000;
+    /// So many of them are shrunk, those with the fewest steps.
+    const SHRUNK: usize = 4;
     let mut examples: Vec<(u64, Plan)> = Vec::new();
-    for seed in seed..seed + 100_000 {
-        if examples.len() == EXAMPLES || !examples.is_empty() && begin.elapsed() > time / 2 {
+    for (tried, seed) in (seed..seed + 100_000).enumerate() {
+        if examples.len() == EXAMPLES || !examples.is_empty() && tried as u64 > SEEDS {
             break;
         }
         let plan = canaries::plan(bug, seed);
@@ -128,18 +128,11 @@ pub fn minimize_bug(seed: u64, bug: Bug, time: Duration) -> Option<Minimal> {
         }
     }
     examples.sort_by_key(|example| example.0);
-    let mut best: Option<Minimal> = None;
-    for (_, plan) in &examples {
-        if best.is_some() && begin.elapsed() > time {
-            break;
-        }
-        let next = minimize(plan, Some(bug), bug.expected());
-        best = match (best, next) {
-            (Some(best), Some(next)) if next.steps.1 >= best.steps.1 => Some(best),
-            (best, next) => next.or(best),
-        };
-    }
-    best
+    let shrunk = examples
+        .iter()
+        .take(SHRUNK)
+        .filter_map(|(_, plan)| minimize(plan, Some(bug), bug.expected()));
+    shrunk.min_by_key(|minimal| minimal.steps.1)
 }
 
 impl Shrinker {
