@@ -11,8 +11,8 @@ pub mod minimize;
 pub mod plan;
 pub mod replay;
 pub mod stats;
-pub mod timeline;
 pub mod steps;
+pub mod timeline;
 pub mod words;
 pub mod world;
 
