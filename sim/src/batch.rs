@@ -1,5 +1,6 @@
 //! Many runs: one after another on each thread, each judged as it goes.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -9,7 +10,7 @@ use crate::coverage::Coverage;
 use crate::draw::{Profile, draw};
 use crate::plan::Plan;
 use crate::stats::Stats;
-use crate::trace::{Key, Line, Nanos, NodeId, Record, What};
+use crate::trace::{Digest, Key, Line, Nanos, NodeId, Record, What, write_line};
 use crate::world::{Observer, Room, Run, World, bounds, header};
 
 /// What is run.
@@ -161,6 +162,24 @@ pub fn run(batch: &Batch, progress: &Progress) -> (Stats, Vec<Failure>) {
         failures.sort_by_key(|failure| failure.seed);
         (stats, failures)
     })
+}
+
+/// One number for the traces of many runs: the same for the same seeds, on any machine, in any build.
+#[must_use]
+pub fn digest(seeds: Range<u64>, profile: Profile, nodes: Option<u32>) -> Digest {
+    let mut bytes = Vec::new();
+    let mut digest = Digest::of(&bytes);
+    for seed in seeds {
+        let (lines, _, _) = trace(&draw(seed, profile, nodes), None);
+        bytes.extend(digest.0.to_le_bytes());
+        for line in &lines {
+            // INVARIANT: writing to a vector does not fail.
+            let _infallible = write_line(&mut bytes, line);
+        }
+        digest = Digest::of(&bytes);
+        bytes.clear();
+    }
+    digest
 }
 
 /// What a thread keeps from one run to the next.

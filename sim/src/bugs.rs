@@ -144,7 +144,6 @@ impl Bug {
             Self::VainTimeout => &["L4 NoVainTimeout"],
             Self::HeartbeatQuits | Self::HungFill => &["L6 Heartbeat"],
             Self::ZombieHeartbeat => &["S12 CancelSafe"],
-            Self::GhostLease => &["Store"],
             Self::LostPublishAnswer | Self::FencedDeadEnd => &["S9 HonestFailure"],
             Self::StaleClobber | Self::PublishNotFenced => &["S3 NoStalePublish"],
             Self::DirtyRead => &["S4 Provenance"],
@@ -158,7 +157,7 @@ impl Bug {
             Self::TokenReused => &["S1 TokenMonotonic"],
             Self::AbortAllFill => &["S6 ExcusedDuplicates"],
             Self::ForgottenComesBack => &["S14 Forgotten"],
-            Self::LateGrantLeaks => &["L7 Quiescent"],
+            Self::GhostLease | Self::LateGrantLeaks => &["L7 Quiescent"],
         }
     }
 

@@ -94,6 +94,8 @@ pub enum Mishap {
     },
     /// The store does not permit it.
     Denied,
+    /// It is lost, and a new snapshot takes its place.
+    Gap,
     /// It is lost, and the watch with it.
     WatchEnded,
 }
@@ -168,39 +170,32 @@ impl Fates {
                 mishap: Mishap::None,
             };
         }
-        let Odds {
-            request_lost,
-            answer_lost,
-            late,
-            again,
-            denied,
-            push_lost,
-            push_late,
-            push_twice,
-            watch_ended,
-        } = self.net.odds;
+        let odds = self.net.odds;
         let lost = Mishap::Lost {
             heard: self.dice.half(),
         };
-        let after = 1;
+        let twice = Mishap::Again { after: 1 };
         let table = match way {
             Way::Up => [
-                (request_lost, lost),
-                (late, Mishap::Late),
-                (again, Mishap::Again { after }),
-                (denied, Mishap::Denied),
+                (odds.request_lost, lost),
+                (odds.request_late, Mishap::Late),
+                (odds.request_twice, twice),
+                (odds.denied, Mishap::Denied),
+                (0, lost),
             ],
             Way::Down => [
-                (answer_lost, lost),
-                (late, Mishap::Late),
+                (odds.answer_lost, lost),
+                (odds.answer_late, Mishap::Late),
+                (odds.answer_twice, twice),
                 (0, lost),
                 (0, lost),
             ],
             Way::Push => [
-                (push_lost, lost),
-                (push_late, Mishap::Late),
-                (push_twice, Mishap::Again { after }),
-                (watch_ended, Mishap::WatchEnded),
+                (odds.push_lost, lost),
+                (odds.push_late, Mishap::Late),
+                (odds.push_twice, twice),
+                (odds.push_gap, Mishap::Gap),
+                (odds.watch_ended, Mishap::WatchEnded),
             ],
         };
         let mut roll = self.dice.below(65536) as u32;
@@ -215,7 +210,11 @@ impl Fates {
         match &mut mishap {
             Mishap::Late => takes += self.dice.below(self.net.late),
             Mishap::Again { after } => *after = 1 + self.dice.below(self.net.replay),
-            Mishap::None | Mishap::Lost { .. } | Mishap::Denied | Mishap::WatchEnded => {}
+            Mishap::None
+            | Mishap::Lost { .. }
+            | Mishap::Denied
+            | Mishap::Gap
+            | Mishap::WatchEnded => {}
         }
         Fate { takes, mishap }
     }

@@ -13,7 +13,9 @@ pub mod model;
 pub mod plan;
 pub mod replay;
 pub mod stats;
+pub mod steps;
 pub mod timeline;
+pub mod words;
 pub mod world;
 
 /// The trace: a crate of its own, which the drivers know, too.

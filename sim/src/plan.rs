@@ -54,7 +54,7 @@ pub struct Net {
     pub spread: Nanos,
     /// How long a message takes that is late, at most.
     pub late: Nanos,
-    /// How much later a request comes again, at most.
+    /// How much later a message comes again, at most.
     pub replay: Nanos,
     /// What goes wrong, each in so many of 65536 messages.
     pub odds: Odds,
@@ -62,23 +62,32 @@ pub struct Net {
 
 /// What goes wrong with messages, each in so many of 65536.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Odds {
     /// A request is lost.
     pub request_lost: u32,
-    /// An answer is lost.
-    pub answer_lost: u32,
-    /// A request or an answer is late.
-    pub late: u32,
+    /// A request is late.
+    #[serde(alias = "late")]
+    pub request_late: u32,
     /// A request is carried out again later.
-    pub again: u32,
+    #[serde(alias = "again")]
+    pub request_twice: u32,
     /// The store does not permit a request.
     pub denied: u32,
+    /// An answer is lost.
+    pub answer_lost: u32,
+    /// An answer is late.
+    pub answer_late: u32,
+    /// An answer comes twice.
+    pub answer_twice: u32,
     /// A push is lost, and nobody is told.
     pub push_lost: u32,
     /// A push is late.
     pub push_late: u32,
     /// A push comes twice.
     pub push_twice: u32,
+    /// A push is lost, and a new snapshot takes its place.
+    pub push_gap: u32,
     /// A push is lost, and the watch ends.
     pub watch_ended: u32,
 }
@@ -238,4 +247,52 @@ pub enum Trouble {
         /// Which.
         slot: u32,
     },
+}
+
+impl Trouble {
+    /// The process it is about.
+    pub const fn slot(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Crash { slot, .. }
+            | Self::Pause { slot, .. }
+            | Self::Cut { slot, .. }
+            | Self::Forget { slot, .. }
+            | Self::EndWatches { slot } => Some(slot),
+            Self::Slow { .. }
+            | Self::Restart
+            | Self::FailOver { .. }
+            | Self::Evict { .. }
+            | Self::Jump { .. } => None,
+        }
+    }
+
+    /// The key it is about.
+    pub const fn key(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Forget { key, .. } | Self::Evict { key } => Some(key),
+            Self::Crash { .. }
+            | Self::Pause { .. }
+            | Self::Cut { .. }
+            | Self::EndWatches { .. }
+            | Self::Slow { .. }
+            | Self::Restart
+            | Self::FailOver { .. }
+            | Self::Jump { .. } => None,
+        }
+    }
+
+    /// How long it lasts.
+    pub const fn lasts(&mut self) -> Option<&mut Nanos> {
+        match self {
+            Self::Pause { lasts, .. } | Self::Cut { lasts, .. } | Self::Slow { lasts, .. } => {
+                Some(lasts)
+            }
+            Self::Crash { restart, .. } => restart.as_mut(),
+            Self::Jump { by } => Some(by),
+            Self::FailOver { writes, .. } => Some(writes),
+            Self::Restart | Self::Evict { .. } | Self::Forget { .. } | Self::EndWatches { .. } => {
+                None
+            }
+        }
+    }
 }

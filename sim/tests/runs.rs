@@ -2,19 +2,26 @@
 //! from a file, and caught when they are tampered with.
 #![expect(clippy::unwrap_used, reason = "this is a test")]
 
+use std::sync::atomic::AtomicU64;
+
 use oneflight_sim::batch::{Judge, judge, trace};
 use oneflight_sim::bugs::Bug;
 use oneflight_sim::canaries::hunt;
 use oneflight_sim::check::Checker;
 use oneflight_sim::draw::{Profile, draw};
-use oneflight_sim::minimize::minimize;
+use oneflight_sim::minimize::minimize_bug;
 use oneflight_sim::plan::Plan;
 use oneflight_sim::replay::replay;
+use oneflight_sim::steps::story;
 use oneflight_sim::trace::{Digest, Line, Trace, read, write_line};
 use oneflight_sim::world::{Room, World};
 
 fn written(seed: u64) -> Vec<u8> {
-    let (lines, _, _) = trace(&draw(seed, Profile::Swarm, None), None);
+    written_as(Profile::Swarm, seed)
+}
+
+fn written_as(profile: Profile, seed: u64) -> Vec<u8> {
+    let (lines, _, _) = trace(&draw(seed, profile, None), None);
     let mut bytes = Vec::new();
     for line in &lines {
         write_line(&mut bytes, line).unwrap();
@@ -88,7 +95,7 @@ fn a_schedule_that_is_written_down_is_the_same_run() {
 
 #[test]
 fn an_edited_trace_fails() {
-    let text = String::from_utf8(written(3)).unwrap();
+    let text = String::from_utf8(written_as(Profile::Calm, 3)).unwrap();
     let edits = [
         ("\"token\":1}", "\"token\":2}"),
         (
@@ -124,20 +131,33 @@ fn the_bugs_that_show_at_once_are_caught() {
         Bug::TokenReused,
         Bug::ForgottenComesBack,
     ] {
-        let catch = hunt(bug, 2, 2000);
+        let catch = hunt(bug, 2, 2000, &AtomicU64::new(0));
         assert!(catch.is_caught(), "{catch:?}");
     }
 }
 
 #[test]
 fn a_violation_is_made_small() {
-    let plan = draw(5, Profile::Swarm, None);
-    let (violations, _) = judge(&plan, Some(Bug::RedundantFill));
-    let seed = if violations.is_empty() { 1 } else { 5 };
-    let plan = draw(seed, Profile::Swarm, None);
-    if let Some(minimal) = minimize(&plan, Some(Bug::RedundantFill), &["S5 NoRedundantFill"]) {
-        assert!(minimal.plan.calls.len() <= 3, "{:?}", minimal.plan);
-        assert!(minimal.events.1 <= minimal.events.0);
+    // By the numbers of the flaws: the three that a person should see at a glance.
+    for bug in [Bug::RedundantFill, Bug::LostRelease, Bug::GhostLease] {
+        let minimal = minimize_bug(0, bug).unwrap();
+        assert!(minimal.steps.1 <= 12, "{bug:?}: {:?}", minimal.steps);
+        // The reproducer is written down and read again, and tells its story to the end.
+        let text = serde_json::to_string(&minimal.plan).unwrap();
+        let plan: Plan = serde_json::from_str(&text).unwrap();
+        let (lines, violations, _) = trace(&plan, Some(bug));
+        assert!(
+            violations
+                .iter()
+                .any(|it| it.invariant == minimal.invariant && it.at == minimal.at),
+            "{bug:?}: {violations:?}"
+        );
+        let numbered = format!("{:>3}. ", minimal.steps.1);
+        let told = story(&lines, minimal.at);
+        assert!(
+            told.iter().any(|line| line.starts_with(&numbered)),
+            "{told:#?}"
+        );
     }
 }
 

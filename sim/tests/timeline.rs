@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicU64;
 
 use oneflight_core::{Event, Notice, Outcome};
 use oneflight_sim::batch;
@@ -218,7 +219,12 @@ fn telling() -> (u64, Vec<Record<Key>>) {
 #[test]
 fn a_violation_is_seen_at_once_and_has_a_cause_and_a_twin() {
     let bug = Bug::RedundantFill;
-    let plan = canaries::plan(bug, canaries::hunt(bug, 1, 10_000).seed.unwrap());
+    let plan = canaries::plan(
+        bug,
+        canaries::hunt(bug, 1, 10_000, &AtomicU64::new(0))
+            .seed
+            .unwrap(),
+    );
     let seen = open("violation", &of_run(&plan, Some(bug), "again"));
     assert_eq!(seen["title"], "S5 NoRedundantFill is violated");
     assert_eq!(

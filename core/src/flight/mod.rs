@@ -339,6 +339,11 @@ impl Flight {
         self.patience
     }
 
+    /// The revision that the caller has judged stale, and is to be replaced.
+    pub(crate) const fn stale(&self) -> Revision {
+        self.stale
+    }
+
     /// Whether this claim is at the store, and its answer awaited.
     pub(crate) fn has_claimed(&self, claim: Attempt) -> bool {
         self.phase() == Phase::Claiming && self.awaits(claim)

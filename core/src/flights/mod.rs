@@ -8,7 +8,8 @@
 //! - A passenger who was aboard when the pilot's fill began lands with what the pilot publishes: a
 //!   value computed after the call began is as fresh as any the call could get.
 //! - A pilot that leaves or runs out of patience hands over to the next passenger: a lease in hand
-//!   changes hands without a trip to the store. The last one to leave releases it.
+//!   changes hands without a trip to the store, to one who has judged what the fill is to replace. If
+//!   there is none, or nobody is left, it is released.
 //! - A pilot's failed fill ends the calls of those aboard with the same error ([`OnAbort::Share`]), or
 //!   the next one takes off under a new lease ([`OnAbort::Promote`]).
 //!

@@ -306,9 +306,17 @@ impl Ride {
         let successor = if phase == Phase::Publishing {
             self.passengers.range(..current.fill_line).next()
         } else {
-            // Who is judging may be satisfied: it is not to fill before it has judged.
+            // Who is judging may be satisfied, and so may one that does not know the value which the
+            // pilot's claim was for replacing: it is not to fill before it has judged.
+            let replaced = if phase == Phase::Filling {
+                current.flight.stale()
+            } else {
+                Revision::NEVER
+            };
             let mut passengers = self.passengers.iter();
-            let decided = passengers.find(|(_, passenger)| !passenger.is_judging());
+            let decided = passengers.find(|(_, passenger)| {
+                !passenger.is_judging() && passenger.known.revision >= replaced
+            });
             decided.or_else(|| {
                 let first = self.passengers.iter().next();
                 first.filter(|_| phase != Phase::Filling)

@@ -599,6 +599,24 @@ fn the_next_pilot_claims_with_what_it_has_judged_itself() {
 }
 
 #[test]
+fn a_lease_is_handed_on_only_to_one_who_knows_what_is_to_be_replaced() {
+    let mut process = Process::new();
+    let _ = process.board_knowing(1, Policy::DEFAULT, verdict(5, Judgement::Stale));
+    let _ = process.granted(7);
+    let _ = process.board(2, Policy::DEFAULT);
+    // Revision 5 might satisfy the second, who has not seen it: the store is to show it.
+    assert_eq!(process.leave(1), [release(1, 3, 7), claim(2, 1, 0)]);
+
+    let mut process = Process::new();
+    let _ = process.board_knowing(1, Policy::DEFAULT, verdict(5, Judgement::Stale));
+    let _ = process.granted(7);
+    let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.board_knowing(3, Policy::DEFAULT, verdict(5, Judgement::Stale));
+    let lease = process.flights.lease(&process.flight());
+    assert_eq!(process.leave(1), [fill(1, 3, 3, lease)]);
+}
+
+#[test]
 fn a_pilot_who_does_not_wait_and_never_judges_lands() {
     let mut process = Process::new();
     let _ = process.board(1, patient(0));

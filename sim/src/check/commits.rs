@@ -26,12 +26,29 @@ impl Checker {
         }
         match (*request, *answer) {
             (
-                Request::Claim { ttl, .. },
+                Request::Claim { attempt, ttl, .. },
                 Answer::Granted {
                     token, generation, ..
                 },
-            ) => self.granted(id, key, from, token, generation, ttl),
+            ) => {
+                let flight = self.state.requests.get(id as usize).copied();
+                let granted = self.state.at;
+                let lease = LeaseState {
+                    token,
+                    node: from,
+                    flight: flight.unwrap_or(0),
+                    claim: attempt,
+                    granted,
+                    lapses: granted + ttl,
+                    ttl,
+                    generation,
+                    ended: false,
+                    value: self.state.key(key).value,
+                };
+                self.granted(key, lease);
+            }
             (Request::Renew { token, ttl }, Answer::Renewed) => {
+                self.lapsed(key);
                 let at = self.state.at;
                 let state = self.state.key(key);
                 let mut wrong = None;
@@ -53,6 +70,8 @@ impl Checker {
             (Request::Publish { token, digest }, Answer::Published { revision }) => {
                 let state = self.state.key(key);
                 if !state.writes.iter().any(|write| write.revision == revision) {
+                    self.lapsed(key);
+                    let state = self.state.key(key);
                     let story = safety::s3_publish(state.lease.as_ref(), token);
                     let story = story.filter(|_| !state.amnesia);
                     self.report("S3 NoStalePublish", from, Some(key), story);
@@ -85,20 +104,12 @@ impl Checker {
         }
     }
 
-    fn granted(
-        &mut self,
-        id: u64,
-        key: Key,
-        node: NodeId,
-        token: Token,
-        generation: Revision,
-        ttl: Nanos,
-    ) {
-        let at = self.state.at;
+    fn granted(&mut self, key: Key, lease: LeaseState) {
+        let (at, token, node) = (self.state.at, lease.token, lease.node);
         let pause = self.state.stretched(liveness::pause_of(&self.state, key));
         let state = &self.state.keys[key.index()];
         let before = state.lease;
-        if before.is_some_and(|lease| lease.token == token) {
+        if before.is_some_and(|before| before.token == token) {
             return; // The same grant again.
         }
         if !state.amnesia {
@@ -106,36 +117,32 @@ impl Checker {
             let alone = safety::s2_one_holder(before.as_ref(), token, at);
             let late = before
                 .as_ref()
-                .and_then(|lease| self.state.l3_takeover(state, lease, pause));
-            let lapsed = before
-                .as_ref()
-                .and_then(|lease| self.state.l6_heartbeat(lease));
+                .and_then(|before| self.state.l3_takeover(state, before, pause));
             self.report("S1 TokenMonotonic", node, Some(key), once);
             self.report("S2 OneHolder", node, Some(key), alone);
             self.report("L3 Takeover", node, Some(key), late);
-            if let Some((invariant, story)) = lapsed {
-                self.report(invariant, node, Some(key), Some(story));
-            }
         }
-        let flight = self.state.requests.get(id as usize).copied();
+        self.lapsed(key);
         let state = self.state.key(key);
-        if state.generation == Some(generation) && before.is_some_and(|lease| !lease.ended) {
+        let again = state.generation == Some(lease.generation);
+        if again && before.is_some_and(|before| !before.ended) {
             state.charged += 1;
         }
         state.max_token = state.max_token.max(token.get());
         state.claims = 0;
         state.claim_due = None;
-        state.lease = Some(LeaseState {
-            token,
-            node,
-            flight: flight.unwrap_or(0),
-            granted: at,
-            lapses: at + ttl,
-            ttl,
-            generation,
-            ended: false,
-            value: state.value,
-        });
+        state.lease = Some(lease);
+    }
+
+    /// The newest lease is about to end, or to be revived: was it let lapse before?
+    pub(super) fn lapsed(&mut self, key: Key) {
+        let state = self.state.key(key);
+        let Some(lease) = state.lease.filter(|_| !state.amnesia) else {
+            return;
+        };
+        if let Some((invariant, story)) = self.state.l6_heartbeat(&lease) {
+            self.report(invariant, lease.node, Some(key), Some(story));
+        }
     }
 
     fn written(
@@ -189,11 +196,17 @@ impl Checker {
         let Some(bounds) = self.state.bounds else {
             return;
         };
+        if revision <= self.state.key(key).set_back {
+            return;
+        }
         let at = self.state.at;
         let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
         for index in 0..self.state.keys[key.index()].watchers.len() {
-            let (node, _, _) = self.state.keys[key.index()].watchers[index];
+            let (node, flight, _) = self.state.keys[key.index()].watchers[index];
             let state = self.state.node(node);
+            if state.flight(flight).unwatched {
+                continue; // The store has yet to hear of it.
+            }
             for position in 0..state.open_calls(key).len() {
                 let passenger = state.open_calls(key)[position];
                 let call = state.call(passenger);

@@ -146,6 +146,7 @@ impl Checker {
                 self.state.amnesia = true;
                 for key in &mut self.state.keys {
                     key.amnesia = true;
+                    key.set_back = key.max_revision;
                 }
             }
             Fault::CutUp | Fault::CutDown => self.cut(node, until),
@@ -204,7 +205,8 @@ impl Checker {
             let mut flight = *flight;
             flight.reasons += ticks;
             self.report("L9 Budget", node, Some(key), liveness::l9_budget(&flight));
-            self.state.key(key).claims += 1;
+            // Whoever has just come does not answer a release.
+            self.state.key(key).claims += u32::from(flight.claims_sent > 1);
             let state = &self.state.keys[key.index()];
             let (herd, late) = (self.state.l8_herd(state), self.state.l2_claimed(state));
             self.report("L8 Herd", node, Some(key), herd);
@@ -278,17 +280,15 @@ impl Checker {
         self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
         let late = self.state.l5_degrade(node, &call);
         self.report("L5 DegradePrompt", node, Some(key), late);
-        // A copy ages by the process's own clock.
-        let aged = match self.state.keys.get(key.index()).and_then(|key| key.value) {
-            Some(value) => at.saturating_sub(value.at),
-            None => 0,
-        };
-        let margin = self.state.stretched(aged) - aged + self.state.slack();
         let sees = self.state.sees_store;
         let state = self.state.key(key);
         let lease = state.lease.filter(|lease| Some(lease.token) == token);
         let forgotten = state.forgotten;
         if let Some(lease) = lease.filter(|_| sees && !state.amnesia) {
+            // A copy ages by the process's own clock.
+            let aged = lease.value.map_or(0, |value| at.saturating_sub(value.at));
+            let margin = self.state.stretched(aged) - aged + self.state.slack();
+            let state = self.state.key(key);
             let garbled = state.garbled;
             if state.generation == Some(lease.generation) {
                 state.filled += 1;
@@ -356,15 +356,7 @@ impl Checker {
         }
         for index in 0..self.state.keys.len() {
             let key = Key(index as u32);
-            let state = &self.state.keys[index];
-            let lapsed = state
-                .lease
-                .as_ref()
-                .filter(|_| !state.amnesia)
-                .and_then(|lease| self.state.l6_heartbeat(lease));
-            if let Some((invariant, story)) = lapsed {
-                self.report(invariant, 0, Some(key), Some(story));
-            }
+            self.lapsed(key);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The liveness invariants, L1 to L9: bounds that hold while faults last, for whoever they spare.
 
-use oneflight_core::{Command, Outcome, Policy};
+use oneflight_core::{Attempt, Command, Outcome, Policy, Token};
 
 use super::State;
 use super::state::{CallState, FlightState, KeyState, LeaseState};
@@ -117,13 +117,17 @@ impl State {
                 "{outcome:?} though revision {revision} had satisfied it"
             ));
         }
-        let (since, due, _) = key.claim_due?;
+        let (since, due, told) = key.claim_due?;
         let waits = call
             .policy
             .is_some_and(|policy| !policy.wait_timeout.is_zero());
         let listens = key.watchers.iter().any(|(watcher, _, _)| *watcher == node);
-        (waits && listens && self.at > due && !self.is_disturbed(node, since, self.at))
-            .then(|| format!("{outcome:?} though the lock was free since {since} ns"))
+        (waits
+            && listens
+            && told == node
+            && self.at > due
+            && !self.is_disturbed(node, since, self.at))
+        .then(|| format!("{outcome:?} though the lock was free since {since} ns"))
     }
 
     /// L5 `DegradePrompt`: an unreachable store is noticed while waiting too, and answered within
@@ -160,7 +164,7 @@ impl State {
         let healthy = !lease.ended
             && self.at >= lease.lapses
             && !flight.overdue
-            && flight.token == Some(lease.token)
+            && (flight.granted == Some(lease.token) || flight.token == Some(lease.token))
             && lease.ttl > 6 * bounds.trip + 3_000_000
             && !self.is_kept(lease.node, from.min(lease.granted), lease.lapses);
         // A release that is lost may be repeated too late.
@@ -225,6 +229,25 @@ pub(super) fn l9_budget(flight: &FlightState) -> Option<String> {
     } = flight;
     (*claims_ordered > 1 + reasons || claims_sent > claims_ordered).then(|| {
         format!("{claims_ordered} claims ordered, {claims_sent} sent, with {reasons} reasons to claim again")
+    })
+}
+
+/// L7 `Quiescent`: no lease is granted to nobody. A claim that is answered `Held` by the lease which that
+/// very claim was granted leaves one behind that nobody will renew or release.
+pub(super) fn l7_ghost(
+    lease: &LeaseState,
+    node: NodeId,
+    flight: u64,
+    claim: Attempt,
+    held: Option<Token>,
+) -> Option<String> {
+    let own = (lease.node, lease.flight, lease.claim) == (node, flight, claim);
+    (own && held == Some(lease.token)).then(|| {
+        format!(
+            "flight {flight} of node {node} is told that token {} holds the lock, which was granted to \
+             its own claim",
+            lease.token
+        )
     })
 }
 

@@ -256,7 +256,12 @@ impl State {
                     lost += 1;
                     lost > 1
                 }
-                Fault::PushLost | Fault::PushLate | Fault::WatchEnded => false,
+                // None of these keeps a renewal from being answered.
+                Fault::PushLost
+                | Fault::PushLate
+                | Fault::WatchEnded
+                | Fault::Duplicated
+                | Fault::StoreRestarted => false,
                 _ => true,
             }
         };

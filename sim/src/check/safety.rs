@@ -83,15 +83,19 @@ pub(super) fn s4_provenance(
     let Some(digest) = digest else {
         return Some(format!("{outcome:?} without a value"));
     };
-    if let Outcome::Computed { .. } | Outcome::Unpublished { .. } = outcome {
-        return (call.computed != Some(digest)).then(|| {
-            format!(
-                "{outcome:?} with {digest:?}, its own fill returned {:?}",
-                call.computed
-            )
-        });
+    let own = matches!(
+        outcome,
+        Outcome::Computed { .. } | Outcome::Unpublished { .. }
+    );
+    if own && call.computed != Some(digest) {
+        let computed = call.computed;
+        return Some(format!(
+            "{outcome:?} with {digest:?}, its own fill returned {computed:?}"
+        ));
     }
-    if !sees_store || key.amnesia {
+    // An acknowledged value was committed as it was acknowledged.
+    let unacknowledged = own && revision_of(outcome).is_none();
+    if !sees_store || key.amnesia || unacknowledged {
         return None;
     }
     let known = match revision_of(outcome) {
@@ -132,7 +136,13 @@ pub(super) fn s5_redundant(
     if refused {
         return None;
     }
-    let newer = matches!((value.token, call.floor), (Some(token), Some(floor)) if token > floor);
+    // Whoever has judged it did so by the floor known then: a verdict stands, even if the answer to the
+    // call's first claim comes so late that only then it tells that the value is newer than the call.
+    let floor = match call.judged {
+        Some((revision, _)) if revision == value.revision => call.judged_floor,
+        Some(_) | None => call.floor,
+    };
+    let newer = matches!((value.token, floor), (Some(token), Some(floor)) if token > floor);
     let young = !freshness.predicate
         && freshness.max_age.is_none_or(|limit| {
             call.began.saturating_sub(value.at) + margin <= limit

@@ -40,6 +40,8 @@ impl<T> Last<T> {
 pub(super) struct KeyState {
     /// A fail-over or an eviction has made the past moot: the store's promises are judged no more.
     pub(super) amnesia: bool,
+    /// The last revision before a fail-over set the key back: nothing tells that one below is newer.
+    pub(super) set_back: Revision,
     pub(super) max_token: u64,
     pub(super) max_revision: Revision,
     /// The newest lease.
@@ -60,7 +62,7 @@ pub(super) struct KeyState {
     pub(super) watchers: Vec<(NodeId, u64, Nanos)>,
     /// Somebody must have claimed by then, since the lock was freed at that time; told to that node.
     pub(super) claim_due: Option<(Nanos, Nanos, NodeId)>,
-    /// Claims sent since the lock was last granted.
+    /// Claims sent since the lock was last granted, by flights that had claimed before.
     pub(super) claims: u32,
     /// The store's own row, by the reference model.
     pub(super) row: super::model::Row,
@@ -71,6 +73,8 @@ pub(super) struct LeaseState {
     pub(super) token: Token,
     pub(super) node: NodeId,
     pub(super) flight: u64,
+    /// The claim it was granted to.
+    pub(super) claim: Attempt,
     pub(super) granted: Nanos,
     pub(super) lapses: Nanos,
     pub(super) ttl: Nanos,
@@ -141,6 +145,8 @@ pub(super) struct CallState {
     pub(super) acknowledged: Option<Revision>,
     /// The last revision it judged, and how.
     pub(super) judged: Option<(Revision, Judgement)>,
+    /// The floor that was known when it did.
+    pub(super) judged_floor: Option<Token>,
     /// A value satisfied it.
     pub(super) satisfied: Option<Revision>,
     /// The highest token granted before its flight's first claim since it began.
@@ -170,10 +176,14 @@ pub(super) struct FlightState {
     pub(super) claims_sent: u32,
     /// What it was told that gives it a reason to claim.
     pub(super) reasons: u32,
-    /// The lease it was told of.
+    /// The lease it was last told of.
+    pub(super) granted: Option<Token>,
+    /// The lease it fills under.
     pub(super) token: Option<Token>,
     /// A value is at the store.
     pub(super) publishing: bool,
+    /// The publish that the store has not acknowledged, and when it was ordered by the node's own clock.
+    pub(super) publish: Option<(Attempt, Nanos)>,
     pub(super) overdue: bool,
     /// When it was over.
     pub(super) retired: Option<Nanos>,
@@ -183,6 +193,8 @@ pub(super) struct FlightState {
     pub(super) releasing: bool,
     /// It listens.
     pub(super) watching: bool,
+    /// It has asked to be told no more.
+    pub(super) unwatched: bool,
 }
 
 impl KeyState {

@@ -4,7 +4,7 @@ use oneflight_core::{
     Attempt, Command, Event, FillResult, Judgement, Notice, Order, Outcome, Token, Verdict, Warning,
 };
 
-use super::{Checker, safety};
+use super::{Checker, liveness, safety};
 use crate::coverage::key_of;
 use crate::trace::{Key, Nanos, NodeId};
 
@@ -86,6 +86,7 @@ impl Checker {
     }
 
     fn judged(&mut self, node: NodeId, key: Key, passenger: u64, verdict: &Verdict) {
+        let set_back = self.state.key(key).set_back;
         let last = self.state.node(node).last_arrived(key);
         let call = self.state.call(node, passenger);
         if call
@@ -93,10 +94,15 @@ impl Checker {
             .is_none_or(|(revision, _)| revision <= verdict.revision)
         {
             call.judged = Some((verdict.revision, verdict.judgement));
+            call.judged_floor = call.floor;
         }
         match verdict.judgement {
             // What a newer revision has replaced meanwhile satisfies nobody.
-            Judgement::Fresh if verdict.revision >= last && !call.ordered_to_land => {
+            Judgement::Fresh
+                if verdict.revision >= last
+                    && verdict.revision > set_back
+                    && !call.ordered_to_land =>
+            {
                 call.satisfied = Some(verdict.revision);
             }
             Judgement::Absent | Judgement::Malformed => {
@@ -111,7 +117,7 @@ impl Checker {
         let flight = self.state.node(node).flight(number);
         match event {
             Event::LeaseGranted { attempt, token, .. } => {
-                flight.token = Some(*token);
+                flight.granted = Some(*token);
                 if !self.state.sees_store {
                     self.recorded.granted(key, *token, node, number);
                 }
@@ -119,10 +125,16 @@ impl Checker {
             }
             Event::Held { attempt, token, .. } => {
                 self.claim_answered(node, key, number, *attempt, *token);
+                let state = self.state.key(key);
+                let ghost = state.lease.as_ref().filter(|_| !state.amnesia);
+                let story =
+                    ghost.and_then(|it| liveness::l7_ghost(it, node, number, *attempt, *token));
+                self.report("L7 Quiescent", node, Some(key), story);
             }
             Event::LockReleased | Event::WatchLost => flight.reasons += 1,
             Event::Fenced { .. } | Event::LeaseLost { .. } => {
                 flight.reasons += 2;
+                flight.publish = None;
                 let token = flight.token;
                 for passenger in self.state.node(node).open_calls(key).to_vec() {
                     let call = self.state.call(node, passenger);
@@ -131,6 +143,7 @@ impl Checker {
             }
             Event::Published { revision, .. } => {
                 let token = flight.token;
+                flight.publish = None;
                 let mut digest = None;
                 for passenger in self.state.node(node).open_calls(key).to_vec() {
                     let call = self.state.call(node, passenger);
@@ -147,7 +160,8 @@ impl Checker {
                 flight.publishing = *result == FillResult::Value;
             }
             Event::Unavailable { attempt } => {
-                if flight.claim.is_some_and(|claim| claim.0 == *attempt) {
+                let claim = flight.claim.is_some_and(|claim| claim.0 == *attempt);
+                if claim || flight.publish.is_some_and(|publish| publish.0 == *attempt) {
                     self.state.node(node).set_unreachable(key, true);
                 }
             }
@@ -171,6 +185,17 @@ impl Checker {
             return;
         };
         state.flight(number).claim = None;
+        // What comes for a flight that is over, those who were aboard are not told: the next one's claim
+        // is the first whose answer they hear.
+        let later = state.flights.iter().skip(number as usize);
+        let over = state.flights[number as usize - 1].retired.is_some();
+        if over
+            || later
+                .into_iter()
+                .any(|it| it.key == key.0 && it.claims_ordered > 0)
+        {
+            return;
+        }
         for position in 0..state.open_calls(key).len() {
             let passenger = state.open_calls(key)[position];
             if passenger <= aboard {
@@ -187,6 +212,7 @@ impl Checker {
             }
             Order::Judge { .. } => {}
             Order::Fill { flight, lease, .. } => {
+                self.state.node(node).flight(flight.number).token = lease.map(|it| it.token);
                 if lease.is_none() {
                     let unreachable = self.is_unreachable(node, now, flight.key, flight.number);
                     self.state.node(node).set_unreachable(flight.key, true);
@@ -246,15 +272,18 @@ impl Checker {
                 flight.claims_ordered += 1;
                 flight.watching = false;
             }
-            Command::Watch => flight.watching = true,
+            Command::Watch => (flight.watching, flight.unwatched) = (true, false),
             Command::Unwatch => {
-                flight.watching = false;
+                (flight.watching, flight.unwatched) = (false, true);
                 for position in 0..callers {
                     let passenger = state.open_calls(key)[position];
                     state.call(passenger).prompt = None;
                 }
             }
-            Command::Publish { .. } => flight.publishing = true,
+            Command::Publish { attempt, .. } => {
+                flight.publishing = true;
+                flight.publish = flight.publish.or(Some((*attempt, now)));
+            }
             Command::Put { seen } => {
                 flight.put_seen = Some(*seen);
             }
@@ -274,7 +303,8 @@ impl Checker {
         self.report("S12 CancelSafe", node, Some(key), story);
     }
 
-    /// Whether the store was found unreachable: it said so, or has not answered a claim in time.
+    /// Whether the store was found unreachable: it said so, or has not answered a claim or a publish in
+    /// time.
     fn is_unreachable(&mut self, node: NodeId, now: Nanos, key: Key, number: u64) -> bool {
         let at = self.state.at;
         let state = self.state.node(node);
@@ -294,10 +324,11 @@ impl Checker {
         let mut flights = state.flights.iter().filter(|flight| flight.key == key.0);
         flights.any(|flight| {
             let current = flight.retired.is_none_or(|retired| retired == at);
-            current
-                && flight
-                    .claim
-                    .is_some_and(|(_, sent, _)| now - sent >= timeout)
+            let claimed = flight.claim.map(|(_, sent, _)| sent);
+            let published = flight.publish.map(|(_, sent)| sent);
+            let unanswered = |sent: Option<Nanos>| sent.is_some_and(|sent| now - sent >= timeout);
+            // Whoever lands over a publish that was not acknowledged has found it out for all aboard.
+            current && (unanswered(claimed) || unanswered(published))
         })
     }
 }

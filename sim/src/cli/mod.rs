@@ -36,6 +36,9 @@ enum Command {
         /// After how many seeds a hunt is given up.
         #[arg(long, default_value_t = 100_000)]
         limit: u64,
+        /// All bugs, which is also the default.
+        #[arg(long, conflicts_with = "only")]
+        all: bool,
         /// Only the bugs whose names contain this.
         #[arg(long)]
         only: Option<String>,
@@ -201,6 +204,7 @@ pub(crate) fn main() -> Result<ExitCode> {
         Command::Canaries {
             trials,
             limit,
+            all: _,
             only,
             jobs,
         } => Ok(canaries::run(trials, limit, only.as_deref(), jobs)),

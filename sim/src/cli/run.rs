@@ -15,6 +15,7 @@ use oneflight_sim::draw::draw;
 use oneflight_sim::plan::Plan;
 use oneflight_sim::timeline;
 use oneflight_sim::trace::{Key, Line, write_line};
+use oneflight_sim::words::words;
 
 use super::minimize::named;
 use super::{Result, Run, report};
@@ -41,7 +42,9 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
         return one(options, &plan, &reproducer(options, seed));
     }
     if options.digest {
-        return digest(options);
+        let digest = batch::digest(options.seeds.clone(), profile, options.nodes);
+        println!("{:016x}", digest.0);
+        return Ok(ExitCode::SUCCESS);
     }
     let batch = Batch {
         from: options.seeds.start,
@@ -150,6 +153,7 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
         run.time / 1_000_000,
         violations.len()
     );
+    print!("{}", words(plan));
     for violation in &violations {
         println!("{violation}");
     }
@@ -167,21 +171,4 @@ fn write(path: &Path, lines: &[Line<Key>]) -> Result<()> {
     }
     out.flush()?;
     Ok(())
-}
-
-fn digest(options: &Run) -> Result<ExitCode> {
-    let mut bytes = Vec::new();
-    for seed in options.seeds.clone() {
-        let plan = draw(seed, options.profile.profile(), options.nodes);
-        let (lines, _, _) = batch::trace(&plan, None);
-        for line in &lines {
-            write_line(&mut bytes, line)?;
-        }
-        let digest = oneflight_sim::trace::Digest::of(&bytes);
-        bytes.clear();
-        bytes.extend(digest.0.to_le_bytes());
-    }
-    let digest = oneflight_sim::trace::Digest::of(&bytes);
-    println!("{:016x}", digest.0);
-    Ok(ExitCode::SUCCESS)
 }

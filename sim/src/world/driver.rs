@@ -381,6 +381,10 @@ impl<O: Observer> World<'_, O> {
                 }
                 Fact::WatchLost
             }
+            Push::Refused => {
+                self.close_watch(watch);
+                Fact::WatchRefused
+            }
         };
         self.tell(it.node, Notice::Answered { flight, event });
     }

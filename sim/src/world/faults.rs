@@ -102,7 +102,7 @@ impl<O: Observer> World<'_, O> {
     }
 
     /// When what happens now is over, as far as messages under way are concerned.
-    fn trip(&self) -> Nanos {
+    pub(super) fn trip(&self) -> Nanos {
         self.now + 2 * (self.plan.net.least + self.plan.net.spread)
     }
 

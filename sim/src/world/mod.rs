@@ -214,8 +214,10 @@ impl<'a, O: Observer> World<'a, O> {
                 request,
                 answer,
                 age,
-            } => self.back(request, answer, age),
+                again,
+            } => self.back(request, answer, age, again),
             Event::WatchAtStore { watch } => self.watch_at_store(watch),
+            Event::Gap { watch } => self.snapshot(watch),
             Event::UnwatchAtStore { watch } => self.unwatch_at_store(watch),
             Event::Pushed { watch, push } => self.pushed(watch, push),
             Event::Changed {

@@ -101,7 +101,7 @@ impl<O: Observer> World<'_, O> {
                 self.fault(from, Fault::Denied, at);
                 self.requests[index as usize].denied = true;
             }
-            Mishap::WatchEnded => {}
+            Mishap::Gap | Mishap::WatchEnded => {}
         }
         self.queue.push(at, arrival);
     }
@@ -112,6 +112,7 @@ impl<O: Observer> World<'_, O> {
             request,
             answer: Answer::Unavailable,
             age: 0,
+            again: false,
         };
         self.queue.push(self.now + after, event);
     }
@@ -239,12 +240,23 @@ impl<O: Observer> World<'_, O> {
                 return self.unheard(index, after);
             }
             Mishap::Late => self.fault(node, Fault::Delayed, at),
-            Mishap::None | Mishap::Again { .. } | Mishap::Denied | Mishap::WatchEnded => {}
+            Mishap::Again { after } => {
+                self.fault(node, Fault::Duplicated, at + after);
+                let again = Event::Back {
+                    request: index,
+                    answer,
+                    age,
+                    again: true,
+                };
+                self.queue.push(at + after, again);
+            }
+            Mishap::None | Mishap::Denied | Mishap::Gap | Mishap::WatchEnded => {}
         }
         let event = Event::Back {
             request: index,
             answer,
             age,
+            again: false,
         };
         self.queue.push(at, event);
     }
@@ -255,15 +267,17 @@ impl<O: Observer> World<'_, O> {
         value.map_or(0, |value| time.saturating_sub(value.written))
     }
 
-    pub(super) fn back(&mut self, index: u32, answer: Answer, age: Nanos) {
+    pub(super) fn back(&mut self, index: u32, answer: Answer, age: Nanos, again: bool) {
         let request = self.requests[index as usize];
-        if request.answered || !self.nodes[request.node as usize].alive {
+        // A machine puts up with an answer that comes twice; of two answers a driver takes the first.
+        if request.answered && !again || !self.nodes[request.node as usize].alive {
             return;
         }
         let event = Event::Back {
             request: index,
             answer,
             age,
+            again,
         };
         if self.is_deferred(request.node, event) {
             return;
@@ -277,7 +291,7 @@ impl<O: Observer> World<'_, O> {
                 let flight = FlightId { key, number };
                 self.answer(request.node, flight, request.request, attempt, answer, age);
             }
-            (None, _) if request.request == trace::Request::Read => {
+            (None, _) if request.request == trace::Request::Read && !again => {
                 self.revalidated(request.node, request.key, answer);
             }
             (Some(_) | None, _) => {}
@@ -307,9 +321,13 @@ impl<O: Observer> World<'_, O> {
             watch,
             push: Push::Ended,
         };
-        if self.cuts[self.nodes[node as usize].slot as usize].0 > 0 {
-            let at = self.now + self.plan.request_timeout;
-            return self.queue.push(at, ended);
+        let (up, down) = self.cuts[self.nodes[node as usize].slot as usize];
+        if up > 0 || down > 0 {
+            // A connection that carries nothing one way is given up, though the store may have opened it.
+            self.queue.push(self.now + self.plan.request_timeout, ended);
+        }
+        if up > 0 {
+            return;
         }
         let fate = self.fates.next(Way::Up);
         let at = self.now + fate.takes;
@@ -319,8 +337,14 @@ impl<O: Observer> World<'_, O> {
                 self.fault(from, Fault::RequestLost, at);
                 return self.queue.push(at + fate.takes, ended);
             }
+            Mishap::Denied => {
+                self.fault(from, Fault::Denied, at);
+                let push = Push::Refused;
+                let event = Event::Pushed { watch, push };
+                return self.queue.push(at + fate.takes, event);
+            }
             Mishap::Late => self.fault(from, Fault::Delayed, at),
-            Mishap::None | Mishap::Again { .. } | Mishap::Denied | Mishap::WatchEnded => {}
+            Mishap::None | Mishap::Again { .. } | Mishap::Gap | Mishap::WatchEnded => {}
         }
         self.queue.push(at, Event::WatchAtStore { watch });
     }
@@ -358,9 +382,14 @@ impl<O: Observer> World<'_, O> {
             flight,
         };
         self.emit(0, &opened);
-        if self.bug == Some(Bug::WatchGap) {
-            return;
+        if self.bug != Some(Bug::WatchGap) {
+            self.snapshot(watch);
         }
+    }
+
+    /// How things stand, told to one who listens.
+    pub(super) fn snapshot(&mut self, watch: u32) {
+        let key = self.watches[watch as usize].key;
         let push = self.key_push(key);
         self.push(watch, push);
         if self.bug != Some(Bug::LostRelease) {
@@ -469,6 +498,11 @@ impl<O: Observer> World<'_, O> {
                 self.unwatch_at_store(watch);
                 let push = Push::Ended;
                 self.queue.push(at, Event::Pushed { watch, push });
+            }
+            Mishap::Gap => {
+                self.fault(node, Fault::PushLate, at + self.trip() - self.now);
+                self.watches[watch as usize].last = at;
+                return self.queue.push(at, Event::Gap { watch });
             }
             Mishap::Late => self.fault(node, Fault::PushLate, at),
             Mishap::Again { .. } => self.queue.push(at, Event::Pushed { watch, push }),

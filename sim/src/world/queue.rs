@@ -29,11 +29,14 @@ pub(super) enum Event {
         request: u32,
         answer: Answer,
         age: Nanos,
+        again: bool,
     },
     /// A watch is at the store.
     WatchAtStore { watch: u32 },
     /// The store hears that a watch is closed.
     UnwatchAtStore { watch: u32 },
+    /// A watch begins anew at the store, after a gap.
+    Gap { watch: u32 },
     /// A push is at its process.
     Pushed { watch: u32, push: Push },
     /// The change stream tells a process that a key has moved.
@@ -68,6 +71,8 @@ pub(super) enum Push {
     Held(Nanos),
     /// The watch has ended.
     Ended,
+    /// The watch is not permitted.
+    Refused,
 }
 
 /// A value as told by a watch.
