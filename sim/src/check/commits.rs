@@ -52,7 +52,9 @@ impl Checker {
             }
             (Request::Publish { token, digest }, Answer::Published { revision }) => {
                 let state = self.state.key(key);
-                if !state.writes.iter().any(|write| write.revision == revision) {
+                let again =
+                    |write: &Write| write.revision == revision && write.token == Some(token);
+                if !state.writes.iter().any(again) {
                     let story = safety::s3_publish(state.lease.as_ref(), token);
                     let story = story.filter(|_| !state.amnesia);
                     self.report("S3 NoStalePublish", from, Some(key), story);
@@ -98,7 +100,8 @@ impl Checker {
         let pause = self.state.stretched(liveness::pause_of(&self.state, key));
         let state = &self.state.keys[key.index()];
         let before = state.lease;
-        if before.is_some_and(|lease| lease.token == token) {
+        let lives = |lease: &LeaseState| !lease.ended && lease.lapses > at;
+        if before.is_some_and(|lease| lease.token == token && lives(&lease)) {
             return; // The same grant again.
         }
         if !state.amnesia {

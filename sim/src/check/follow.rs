@@ -42,7 +42,7 @@ impl Checker {
                 self.state.call(node, passenger.0).left = true;
                 self.state.node(node).close(*key, passenger.0);
                 let unfinished = call.computed.is_some() && call.acknowledged.is_none();
-                if call.filling || unfinished {
+                if call.fill_token.is_some() && (call.filling || unfinished) {
                     self.state.key(*key).charged += 1;
                 }
             }
@@ -61,7 +61,7 @@ impl Checker {
                 let call = self.state.call(node, passenger.0);
                 call.filling = false;
                 call.computed = *digest;
-                let began = call.fill_began;
+                let (began, leased) = (call.fill_began, call.fill_token.is_some());
                 match digest {
                     Some(digest) => self.state.key(*key).fills.push(FillState {
                         node,
@@ -69,7 +69,7 @@ impl Checker {
                         digest: *digest,
                         began,
                     }),
-                    None => self.state.key(*key).charged += 1,
+                    None => self.state.key(*key).charged += u32::from(leased),
                 }
             }
             What::Sent {

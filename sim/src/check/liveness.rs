@@ -162,7 +162,7 @@ impl State {
             && !flight.overdue
             && flight.token == Some(lease.token)
             && lease.ttl > 6 * bounds.trip + 3_000_000
-            && !self.is_kept(lease.node, from.min(lease.granted), lease.lapses);
+            && !self.is_kept(lease.node, from, lease.lapses);
         // A release that is lost may be repeated too late.
         let over = flight.releasing || flight.retired.is_some();
         if !healthy || over && self.is_disturbed(lease.node, lease.granted, lease.lapses) {

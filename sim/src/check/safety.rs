@@ -134,10 +134,9 @@ pub(super) fn s5_redundant(
     }
     let newer = matches!((value.token, call.floor), (Some(token), Some(floor)) if token > floor);
     let young = !freshness.predicate
-        && freshness.max_age.is_none_or(|limit| {
-            call.began.saturating_sub(value.at) + margin <= limit
-                || value.at >= call.began && margin == 0
-        });
+        && freshness
+            .max_age
+            .is_none_or(|limit| call.began.saturating_sub(value.at) + margin <= limit);
     (newer || young).then(|| {
         format!(
             "a fill began under token {}, granted at {} ns, though revision {} of {} ns satisfies its \
