@@ -16,6 +16,7 @@ impl Checker {
         request: &Request,
         answer: &Answer,
     ) {
+        self.carried_out(key, from, id, request, *answer);
         let amnesia = self.state.amnesia;
         let profile = self.state.profile;
         let state = self.state.key(key);

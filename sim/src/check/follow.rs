@@ -87,7 +87,7 @@ impl Checker {
                 answer,
                 ..
             } => self.committed(*id, *time, *key, *from, request, answer),
-            What::Answered { .. } => {}
+            What::Answered { id, answer } => self.came_back(node, *id, answer),
             What::Healed { broken } => {
                 for (index, node) in self.state.nodes.iter_mut().enumerate() {
                     if !broken.contains(&(index as NodeId)) {
@@ -189,6 +189,7 @@ impl Checker {
     }
 
     fn sent(&mut self, node: NodeId, id: u64, key: Key, flight: Option<u64>, request: &Request) {
+        self.requests.sent(id, *request);
         let requests = &mut self.state.requests;
         let index = id as usize;
         if index == requests.len() {
@@ -224,9 +225,14 @@ impl Checker {
     ) {
         let call = *self.state.call(node, passenger.0);
         self.state.key(key);
+        let pause = self.state.stretched(liveness::pause_of(&self.state, key));
         let state = &self.state.keys[key.index()];
         let sees = self.state.sees_store;
+        let vain = (outcome == Outcome::TimedOut && !state.amnesia)
+            .then(|| self.state.l3_takeover(state, state.lease.as_ref()?, pause))
+            .flatten();
         let found = [
+            ("L3 Takeover", vain),
             ("S8 OneLanding", safety::s8_once(&call)),
             (
                 "S4 Provenance",
@@ -353,6 +359,18 @@ impl Checker {
         for reason in pending {
             let invariant = liveness::at_the_end(reason);
             self.report(invariant, 0, None, Some(reason.clone()));
+        }
+        let nodes = self.state.nodes.iter().enumerate();
+        let open: Vec<(NodeId, u32)> = nodes
+            .filter(|(_, node)| !node.down)
+            .flat_map(|(index, node)| {
+                let open = node.calls.iter().filter(|call| call.is_open());
+                open.map(move |call| (index as NodeId, call.key))
+            })
+            .collect();
+        for (node, key) in open {
+            let story = liveness::l1_open();
+            self.report("L1 Terminates", node, Some(Key(key)), Some(story));
         }
         for index in 0..self.state.keys.len() {
             let key = Key(index as u32);

@@ -228,6 +228,11 @@ pub(super) fn l9_budget(flight: &FlightState) -> Option<String> {
     })
 }
 
+/// L1 `Terminates`: no call is open when nothing is left to happen.
+pub(super) fn l1_open() -> String {
+    "nothing is left to happen, and a call is open".to_owned()
+}
+
 /// What is still pending at the end, by the invariant it breaks.
 pub(super) fn at_the_end(pending: &str) -> &'static str {
     if pending.contains("open") || pending.contains("circles") {

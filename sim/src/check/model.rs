@@ -16,6 +16,8 @@ pub(super) struct Row {
     /// Token, lapse, generation, and the request it was granted to.
     lease: Option<(Token, Nanos, Revision, u64)>,
     published: Option<(Token, Revision)>,
+    /// The highest token so far.
+    highest: Option<Token>,
 }
 
 impl Row {
@@ -63,8 +65,9 @@ impl Row {
                     && let Some((digest, token)) = self.value
                 {
                     let latest = match answer {
-                        Answer::Newer { latest, .. } => *latest,
-                        _ => None,
+                        // A store need not know.
+                        Answer::Newer { latest: None, .. } => None,
+                        _ => self.highest,
                     };
                     let revision = self.revision;
                     return Answer::Newer {
@@ -153,6 +156,7 @@ impl Row {
                     token, generation, ..
                 },
             ) => {
+                self.highest = self.highest.max(Some(token));
                 if self.live(time).is_none_or(|lease| lease.0 != token) {
                     self.lease = Some((token, time + ttl, generation, id));
                 }

@@ -83,13 +83,15 @@ pub(super) fn s4_provenance(
     let Some(digest) = digest else {
         return Some(format!("{outcome:?} without a value"));
     };
-    if let Outcome::Computed { .. } | Outcome::Unpublished { .. } = outcome {
-        return (call.computed != Some(digest)).then(|| {
-            format!(
-                "{outcome:?} with {digest:?}, its own fill returned {:?}",
-                call.computed
-            )
-        });
+    let own = matches!(
+        outcome,
+        Outcome::Computed { .. } | Outcome::Unpublished { .. }
+    );
+    if own && call.computed != Some(digest) {
+        return Some(format!(
+            "{outcome:?} with {digest:?}, its own fill returned {:?}",
+            call.computed
+        ));
     }
     if !sees_store || key.amnesia {
         return None;
@@ -103,7 +105,7 @@ pub(super) fn s4_provenance(
                     .any(|write| write.revision == revision && write.digest == digest)
         }
         None => {
-            key.fills.is_partial()
+            own || key.fills.is_partial()
                 || key
                     .fills
                     .iter()
@@ -177,7 +179,7 @@ pub(super) fn s7_fill(call: &CallState) -> Option<String> {
 
 /// S7 `RideOrFill`: no call lands `Awaited` after its own fill, unless that fill was fenced.
 pub(super) fn s7_awaited(call: &CallState, outcome: Outcome) -> Option<String> {
-    let own = call.fills > 0 && !call.fenced && call.computed.is_some();
+    let own = !call.fenced && call.computed.is_some();
     (own && matches!(outcome, Outcome::Awaited { .. }))
         .then(|| format!("{outcome:?} after {} fills of its own", call.fills))
 }

@@ -2,9 +2,9 @@
 
 use oneflight_core::{Outcome, PassengerId};
 use oneflight_sim::check::{Checker, Violation};
-use oneflight_sim::trace::{Key, Trace, What};
+use oneflight_sim::trace::{Digest, Key, Trace, What};
 
-use crate::story::{ANN, BOB, KEY, Story, awaited};
+use crate::story::{ANN, ANY, BOB, KEY, Story, awaited};
 
 #[test]
 fn a_violation_names_the_invariant_the_key_the_call_and_the_moment() {
@@ -60,6 +60,49 @@ fn violations_can_be_looked_at_underway() {
     checker.see(1, 1, &What::Left { key, passenger });
     assert_eq!(checker.violations().len(), 1);
     assert_eq!(checker.finish().len(), 1);
+}
+
+#[test]
+fn who_sees_the_store_judges_by_its_commits() {
+    use oneflight_sim::world::Observer;
+    let unknown = |mut checker: Checker| {
+        let (key, passenger) = (KEY, PassengerId(1));
+        let (freshness, outcome) = (ANY, awaited(1));
+        let (digest, local) = (Some(Digest(1)), false);
+        checker.see(
+            1,
+            1,
+            &What::Began {
+                key,
+                passenger,
+                freshness,
+            },
+        );
+        checker.see(
+            1,
+            1,
+            &What::Landed {
+                key,
+                passenger,
+                outcome,
+                digest,
+                local,
+            },
+        );
+        checker.finish().len()
+    };
+    let checker = || Checker::new(Default::default(), None);
+    assert_eq!(unknown(checker()), 0);
+    assert_eq!(unknown(checker().seeing_the_store()), 1);
+}
+
+#[test]
+fn who_does_not_see_the_store_compares_what_calls_land_with() {
+    for (value, broken) in [(1, &[][..]), (2, &["S4"])] {
+        let mut story = Story::new();
+        story.calls(ANN).calls(BOB).lands(ANN, awaited(1), Some(1));
+        story.lands(BOB, awaited(1), Some(value)).breaks(broken);
+    }
 }
 
 /// Nothing of what is told here has begun, been sent or been granted.

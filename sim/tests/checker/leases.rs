@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneflight_core::{Attempt, Command, Warning};
+use oneflight_core::{Attempt, Command, Outcome, Warning};
 use oneflight_sim::trace::{Fault, Nanos};
 
 use crate::story::{
@@ -105,18 +105,20 @@ fn lapses(story: &Story) -> Story {
 #[test]
 fn l6_a_healthy_holder_renews() {
     lapses(&holds()).breaks(&["L6"]);
-    holds().wait(TTL).ends().breaks(&["L6"]);
-    holds().wait(TTL - 1).ends().passes();
+    holds().wait(TTL).leaves(ANN).ends().breaks(&["L6"]);
+    holds().wait(TTL - 1).leaves(ANN).ends().passes();
     holds()
         .wait(TTL - 1)
         .renews(ANN, 1)
         .wait(TTL - 1)
+        .leaves(ANN)
         .ends()
         .passes();
     holds()
         .wait(TTL - 1)
         .renews(ANN, 1)
         .wait(TTL)
+        .leaves(ANN)
         .ends()
         .breaks(&["L6"]);
     let mut story = holds();
@@ -136,11 +138,12 @@ fn l6_who_never_heard_of_the_lease_does_not_renew_it() {
 #[test]
 fn l6_an_ended_lease_does_not_lapse() {
     lapses(&holds().branch(|it| _ = it.frees(ANN, 1))).passes();
-    holds().forgets(1).wait(TTL).ends().passes();
+    holds().forgets(1).wait(TTL).leaves(ANN).ends().passes();
     lapses(&holds().branch(|it| _ = it.fault(0, Fault::LockEvicted, 0).wait(2 * TTL))).passes();
     holds()
         .fault(0, Fault::LockEvicted, 0)
         .wait(2 * TTL)
+        .leaves(ANN)
         .ends()
         .passes();
 }
@@ -166,7 +169,7 @@ fn l6_a_lease_as_short_as_its_renewal_may_lapse() {
         let mut story = Story::new();
         story.policy.lease_ttl = Duration::from_nanos(ttl);
         story.calls(ANN).grants(ANN, 1).hears_grant(ANN, 1);
-        story.wait(ttl).ends().breaks(broken);
+        story.wait(ttl).leaves(ANN).ends().breaks(broken);
     }
 }
 
@@ -205,7 +208,7 @@ fn l6_only_what_kept_it_from_its_last_renewals_is_an_excuse() {
     for (begins, broken) in [(TTL, &[][..]), (TTL + 1, &["L6"])] {
         let mut story = holds();
         story.wait(begins).fault(1, Fault::Paused, 0);
-        story.wait(1).ends().breaks(broken);
+        story.wait(1).leaves(ANN).ends().breaks(broken);
     }
     // It was renewed since.
     for (waits, broken) in [(early, &[][..]), (early + 1, &["L6"])] {
@@ -265,7 +268,12 @@ fn l7_a_flight_that_is_over_leaves_no_lease() {
         token: token(1),
     };
     lapses(&holds().branch(|it| _ = it.retires(ANN))).breaks(&["L7"]);
-    holds().retires(ANN).wait(TTL).ends().breaks(&["L7"]);
+    holds()
+        .retires(ANN)
+        .wait(TTL)
+        .leaves(ANN)
+        .ends()
+        .breaks(&["L7"]);
     lapses(&holds().branch(|it| _ = it.commands(ANN, release))).breaks(&["L7"]);
     // A release that is lost may be repeated too late.
     for (node, broken) in [(0, &[][..]), (1, &[]), (2, &["L7"])] {
@@ -280,4 +288,24 @@ fn l7_nothing_is_left_at_the_end() {
     let mut story = Story::new();
     story.ends_with(&["node 1 still watches for flight 1", "node 1 is not idle"]);
     story.breaks(&["L7", "L7"]);
+}
+
+#[test]
+fn l3_nobody_times_out_while_a_lapsed_lease_is_there_to_be_taken() {
+    let mut story = waiting();
+    story.wait(TTL + TAKEN);
+    story
+        .branch(|it| _ = it.lands(BOB, Outcome::TimedOut, None))
+        .passes();
+    story.wait(1);
+    story
+        .branch(|it| _ = it.lands(BOB, Outcome::TimedOut, None))
+        .breaks(&["L3"]);
+    story
+        .branch(|it| _ = it.lands(BOB, Outcome::Aborted, None))
+        .passes();
+    story
+        .fault(0, Fault::LockEvicted, 0)
+        .lands(BOB, Outcome::TimedOut, None)
+        .passes();
 }

@@ -574,3 +574,16 @@ fn l4_who_listens_for_another_key_is_not_concerned() {
     // Ann's process does not listen; Bob's does.
     story.passes();
 }
+
+#[test]
+fn l1_no_call_is_open_at_the_end() {
+    let mut story = Story::new();
+    story.puts(CAT, 0, 1, 1).calls(BOB);
+    story.branch(|it| _ = it.ends()).breaks(&["L1"]);
+    story
+        .branch(|it| _ = it.lands(BOB, awaited(1), Some(1)).ends())
+        .passes();
+    story.branch(|it| _ = it.leaves(BOB).ends()).passes();
+    story.branch(|it| _ = it.down(2).ends()).passes();
+    story.down(1).ends().breaks(&["L1"]);
+}

@@ -1,7 +1,7 @@
 //! The reference model of the store: each answer is the contract's.
 
 use oneflight_core::Revision;
-use oneflight_sim::trace::{Answer, Digest, Fault, Nanos, Request};
+use oneflight_sim::trace::{Answer, Digest, Fault, Nanos, Request, What};
 
 use crate::story::{ANN, BOB, CAT, SECOND, Story, TTL, revision, token};
 
@@ -23,7 +23,7 @@ fn newer(to: u64, by: Option<u64>, value: u64) -> Answer {
         revision: revision(to),
         token: by.map(token),
         digest: Digest(value),
-        latest: Some(token(9)),
+        latest: Some(token(1)),
     }
 }
 
@@ -384,4 +384,81 @@ fn a_store_that_has_forgotten_is_not_held_to_it() {
     story.fault(0, Fault::WritesForgotten, 0);
     story.answers_claim(CAT, 0, newer(7, None, 7)).passes();
     assert_eq!(Revision::NEVER, revision(0));
+}
+
+#[test]
+fn what_is_written_is_what_was_sent() {
+    let mut story = holds();
+    story.sends(BOB, publish(1));
+    story
+        .branch(|it| _ = it.committed(BOB, publish(1), as_revision(1)))
+        .passes();
+    let other = Request::Publish {
+        token: token(1),
+        digest: Digest(2),
+    };
+    story
+        .committed(BOB, other, as_revision(1))
+        .breaks(&["Store"]);
+    let put = |value| Request::Put {
+        seen: revision(0),
+        digest: Digest(value),
+    };
+    let written = Answer::Written {
+        revision: revision(1),
+    };
+    let mut story = holds();
+    story.sends(BOB, put(1));
+    story
+        .branch(|it| _ = it.committed(BOB, put(1), written))
+        .passes();
+    story.committed(BOB, put(2), written).breaks(&["Store"]);
+}
+
+#[test]
+fn what_comes_back_is_what_the_store_answered() {
+    let hears = |story: &Story, id, answer| {
+        story.branch(|it| _ = it.record(BOB.node, What::Answered { id, answer }))
+    };
+    let mut story = Story::new();
+    story.calls(BOB).grants(BOB, 1).calls(CAT);
+    hears(&story, 0, granted(1, 0, TTL)).passes();
+    hears(&story, 0, granted(2, 0, TTL)).breaks(&["Store"]);
+    hears(&story, 1, granted(1, 0, TTL)).breaks(&["Store"]);
+    hears(&story, 0, newer(1, None, 1)).breaks(&["Store"]);
+    for answer in [Answer::Refused, Answer::Malformed, Answer::Unavailable] {
+        hears(&story, 0, answer).passes();
+    }
+    // A store that leases, then reads, puts its answer together.
+    let mut composite = story.clone();
+    composite.profile.atomic_claim = false;
+    hears(&composite, 0, newer(1, None, 1)).passes();
+    hears(&composite, 0, held(1, None)).breaks(&["Store"]);
+    // Nothing is known of a store that is not seen.
+    let mut unseen = Story::new();
+    unseen.calls(BOB);
+    hears(&unseen, 0, granted(1, 0, TTL)).passes();
+}
+
+#[test]
+fn the_highest_token_so_far_is_the_highest() {
+    let latest = |number: Option<u64>| Answer::Newer {
+        revision: revision(1),
+        token: Some(token(1)),
+        digest: Digest(1),
+        latest: number.map(token),
+    };
+    published().answers_claim(BOB, 0, latest(Some(1))).passes();
+    published().answers_claim(BOB, 0, latest(None)).passes();
+    published()
+        .answers_claim(BOB, 0, latest(Some(2)))
+        .breaks(&["Store"]);
+    let mut story = published();
+    story.grants(BOB, 5).frees(BOB, 5);
+    story
+        .branch(|it| _ = it.answers_claim(CAT, 0, latest(Some(5))))
+        .passes();
+    story
+        .answers_claim(CAT, 0, latest(Some(1)))
+        .breaks(&["Store"]);
 }
