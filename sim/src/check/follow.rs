@@ -360,17 +360,14 @@ impl Checker {
             let invariant = liveness::at_the_end(reason);
             self.report(invariant, 0, None, Some(reason.clone()));
         }
-        let nodes = self.state.nodes.iter().enumerate();
-        let open: Vec<(NodeId, u32)> = nodes
-            .filter(|(_, node)| !node.down)
-            .flat_map(|(index, node)| {
-                let open = node.calls.iter().filter(|call| call.is_open());
-                open.map(move |call| (index as NodeId, call.key))
-            })
-            .collect();
-        for (node, key) in open {
-            let story = liveness::l1_open();
-            self.report("L1 Terminates", node, Some(Key(key)), Some(story));
+        let mut open = Vec::new();
+        for (index, node) in self.state.nodes.iter().enumerate() {
+            for call in node.calls.iter().filter(|_| !node.down) {
+                open.push((index as NodeId, Key(call.key), liveness::l1_open(call)));
+            }
+        }
+        for (node, key, story) in open {
+            self.report("L1 Terminates", node, Some(key), story);
         }
         for index in 0..self.state.keys.len() {
             let key = Key(index as u32);

@@ -229,8 +229,10 @@ pub(super) fn l9_budget(flight: &FlightState) -> Option<String> {
 }
 
 /// L1 `Terminates`: no call is open when nothing is left to happen.
-pub(super) fn l1_open() -> String {
-    "nothing is left to happen, and a call is open".to_owned()
+pub(super) fn l1_open(call: &CallState) -> Option<String> {
+    let CallState { began, .. } = call;
+    call.is_open()
+        .then(|| format!("a call of {began} ns is open, and nothing is left to happen"))
 }
 
 /// What is still pending at the end, by the invariant it breaks.

@@ -4,7 +4,8 @@ use oneflight_core::{Outcome, PassengerId};
 use oneflight_sim::check::{Checker, Violation};
 use oneflight_sim::trace::{Digest, Key, Trace, What};
 
-use crate::story::{ANN, ANY, BOB, KEY, Story, awaited};
+use crate::story::Story;
+use crate::words::{ANN, ANY, BOB, KEY, awaited};
 
 #[test]
 fn a_violation_names_the_invariant_the_key_the_call_and_the_moment() {
@@ -108,7 +109,7 @@ fn who_does_not_see_the_store_compares_what_calls_land_with() {
 /// Nothing of what is told here has begun, been sent or been granted.
 #[test]
 fn what_comes_from_nowhere_is_judged_all_the_same() {
-    let zero = crate::story::Who {
+    let zero = crate::words::Who {
         node: 0,
         call: 0,
         flight: 0,

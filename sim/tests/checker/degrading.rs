@@ -5,9 +5,8 @@ use std::time::Duration;
 use oneflight_core::{Arrival, Notice, Outcome};
 use oneflight_sim::trace::{Fault, Nanos, What};
 
-use crate::story::{
-    ALF, AMY, ANN, BEA, BOB, BOUNDS, MS, OTHER, ROUNDING, SECOND, SLACK, Story, revision,
-};
+use crate::story::Story;
+use crate::words::{ALF, AMY, ANN, BEA, BOB, BOUNDS, MS, OTHER, ROUNDING, SECOND, SLACK, revision};
 
 const TIMEOUT: Nanos = 5 * SECOND;
 

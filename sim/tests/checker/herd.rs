@@ -3,7 +3,8 @@
 use oneflight_core::{Event, Notice};
 use oneflight_sim::trace::{Fault, Request};
 
-use crate::story::{ANN, BOB, OTHER, SECOND, Story};
+use crate::story::Story;
+use crate::words::{ANN, BOB, OTHER, SECOND};
 
 /// Ann and Bob claim in turn, so often.
 fn claims(count: u32) -> Story {
@@ -48,7 +49,7 @@ fn l8_counts_each_key_alone() {
 fn l8_counts_processes() {
     let mut story = claims(HERD);
     // A third process: as many claims more.
-    story.calls(crate::story::CAT);
+    story.calls(crate::words::CAT);
     for _ in 0..3 {
         story.hears(ANN, Event::LockReleased).claims(ANN);
     }

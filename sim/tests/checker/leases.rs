@@ -5,8 +5,9 @@ use std::time::Duration;
 use oneflight_core::{Attempt, Command, Outcome, Warning};
 use oneflight_sim::trace::{Fault, Nanos};
 
-use crate::story::{
-    ALF, AMY, ANN, BOB, BOUNDS, CAT, MS, PAUSE, ROUNDING, SECOND, SLACK, Story, TTL, token,
+use crate::story::Story;
+use crate::words::{
+    ALF, AMY, ANN, BOB, BOUNDS, CAT, MS, PAUSE, ROUNDING, SECOND, SLACK, TTL, token,
 };
 
 /// When a lease must have been taken over, from its lapse on.

@@ -2,7 +2,8 @@
 
 use oneflight_core::{Attempt, Command, Lease, Outcome, Warning};
 
-use crate::story::{ALF, ANN, Story, revision, token};
+use crate::story::Story;
+use crate::words::{ALF, ANN, revision, token};
 
 const ATTEMPT: Attempt = Attempt::new(5);
 

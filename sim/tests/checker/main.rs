@@ -4,15 +4,19 @@
 
 mod bugs;
 mod cold;
+mod deadlines;
 mod degrading;
 mod edits;
 mod fills;
+mod freed;
 mod herd;
 mod landings;
 mod leases;
 mod leaving;
+mod phrases;
 mod promptness;
 mod store;
 mod story;
 mod tokens;
 mod values;
+mod words;

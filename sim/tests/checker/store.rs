@@ -1,9 +1,9 @@
 //! The reference model of the store: each answer is the contract's.
 
-use oneflight_core::Revision;
 use oneflight_sim::trace::{Answer, Digest, Fault, Nanos, Request, What};
 
-use crate::story::{ANN, BOB, CAT, SECOND, Story, TTL, revision, token};
+use crate::story::Story;
+use crate::words::{ANN, BOB, CAT, SECOND, TTL, revision, token};
 
 fn granted(number: u64, generation: u64, remaining: Nanos) -> Answer {
     Answer::Granted {
@@ -29,7 +29,7 @@ fn newer(to: u64, by: Option<u64>, value: u64) -> Answer {
 
 impl Story {
     /// The store answers a claim of somebody who has seen this revision.
-    fn answers_claim(&mut self, who: crate::story::Who, seen: u64, answer: Answer) -> &mut Self {
+    fn answers_claim(&mut self, who: crate::words::Who, seen: u64, answer: Answer) -> &mut Self {
         let Request::Claim { attempt, ttl, .. } = self.claim(who) else {
             unreachable!("that is what a claim is");
         };
@@ -383,7 +383,6 @@ fn a_store_that_has_forgotten_is_not_held_to_it() {
     let mut story = holds();
     story.fault(0, Fault::WritesForgotten, 0);
     story.answers_claim(CAT, 0, newer(7, None, 7)).passes();
-    assert_eq!(Revision::NEVER, revision(0));
 }
 
 #[test]

@@ -11,120 +11,11 @@ use oneflight_core::{
 };
 use oneflight_sim::check::{Checker, Violation};
 use oneflight_sim::trace::{
-    Answer, Bounds, Digest, Fault, Freshness, Header, Key, Nanos, NodeId, Record, Request,
-    StoreProfile, Trace, VERSION, What,
+    Bounds, Digest, Fault, Freshness, Header, Key, Nanos, NodeId, Record, Request, StoreProfile,
+    Trace, VERSION, What,
 };
 
-/// The key that a story is about, unless it says otherwise.
-pub(crate) const KEY: Key = Key(0);
-
-/// Another one.
-pub(crate) const OTHER: Key = Key(1);
-
-pub(crate) const MS: Nanos = 1_000_000;
-pub(crate) const SECOND: Nanos = 1000 * MS;
-
-/// What the stories' messages and callers may take.
-pub(crate) const BOUNDS: Bounds = Bounds {
-    trip: MS,
-    wake: MS / 10,
-    detect: 10 * MS,
-    drift_ppm: 0,
-};
-
-/// What the checker allows for a few messages and a waking caller.
-pub(crate) const SLACK: Nanos = 5 * BOUNDS.trip + 4 * BOUNDS.wake;
-
-/// What the checker adds to a length of time by a clock that runs right.
-pub(crate) const ROUNDING: Nanos = 1000;
-
-/// A policy's shortest pause, by default.
-pub(crate) const PAUSE: Nanos = 250 * MS / 64;
-
-/// The default lease.
-pub(crate) const TTL: Nanos = 30 * SECOND;
-
-/// A caller: its process, its call, its flight.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Who {
-    pub(crate) node: NodeId,
-    pub(crate) call: u64,
-    pub(crate) flight: u64,
-}
-
-const fn who(node: NodeId, call: u64, flight: u64) -> Who {
-    Who { node, call, flight }
-}
-
-/// Of the first process.
-pub(crate) const ANN: Who = who(1, 1, 1);
-/// Shares a flight with Ann.
-pub(crate) const ALF: Who = who(1, 2, 1);
-/// Of the first process, in its second flight.
-pub(crate) const AMY: Who = who(1, 2, 2);
-/// Of the first process, in its third flight.
-pub(crate) const BEA: Who = who(1, 3, 3);
-/// Of the second process.
-pub(crate) const BOB: Who = who(2, 1, 1);
-/// Of the third process.
-pub(crate) const CAT: Who = who(3, 1, 1);
-
-pub(crate) fn token(number: u64) -> Token {
-    Token::new(number).unwrap()
-}
-
-pub(crate) fn revision(number: u64) -> Revision {
-    Revision::new(number)
-}
-
-pub(crate) fn cached(number: u64) -> Outcome {
-    let revision = revision(number);
-    Outcome::Cached {
-        revision,
-        stale: false,
-    }
-}
-
-pub(crate) fn stale(number: u64) -> Outcome {
-    let revision = revision(number);
-    Outcome::Cached {
-        revision,
-        stale: true,
-    }
-}
-
-pub(crate) fn computed(number: u64) -> Outcome {
-    Outcome::Computed {
-        revision: Some(revision(number)),
-    }
-}
-
-pub(crate) fn awaited(number: u64) -> Outcome {
-    Outcome::Awaited {
-        revision: Some(revision(number)),
-    }
-}
-
-/// A call that a value of at most this age satisfies.
-pub(crate) fn no_older_than(max_age: Nanos) -> Freshness {
-    Freshness {
-        max_age: Some(max_age),
-        ..ANY
-    }
-}
-
-/// A call that any value satisfies.
-pub(crate) const ANY: Freshness = Freshness {
-    max_age: None,
-    predicate: false,
-    malformed_as_absent: false,
-};
-
-/// A call that only its caller can judge for.
-pub(crate) const CHOOSY: Freshness = Freshness {
-    predicate: true,
-    ..ANY
-};
+use crate::words::{ANY, BOUNDS, KEY, SECOND, TTL, Who, cached, computed, revision, token};
 
 /// A trace in the making.
 #[derive(Clone)]
@@ -138,14 +29,14 @@ pub(crate) struct Story {
     pub(crate) ahead: Nanos,
     /// How far the processes' clocks are ahead.
     pub(crate) local_ahead: Nanos,
-    now: Nanos,
+    pub(crate) now: Nanos,
     records: Vec<Record<Key>>,
-    requests: u64,
+    pub(crate) requests: u64,
     attempts: u32,
     /// The last claim of each flight.
-    claims: BTreeMap<(NodeId, u64), (u64, Attempt)>,
+    pub(crate) claims: BTreeMap<(NodeId, u64), (u64, Attempt)>,
     /// The last revision of each key.
-    revisions: BTreeMap<Key, Revision>,
+    pub(crate) revisions: BTreeMap<Key, Revision>,
 }
 
 impl Story {
@@ -541,111 +432,6 @@ impl Story {
     pub(crate) fn ends_with(&mut self, pending: &[&str]) -> &mut Self {
         let pending = pending.iter().map(|&reason| reason.to_owned()).collect();
         self.record(0, What::Ended { pending })
-    }
-
-    // The store.
-
-    /// The last revision of the key.
-    fn revision(&self) -> Revision {
-        self.revisions.get(&self.key).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn committed(&mut self, who: Who, request: Request, answer: Answer) -> &mut Self {
-        let id = match request {
-            Request::Claim { .. } => self
-                .claims
-                .get(&(who.node, who.flight))
-                .map_or(0, |claim| claim.0),
-            _ => self.requests.saturating_sub(1),
-        };
-        if let Answer::Published { revision } | Answer::Written { revision } = answer {
-            self.revisions.insert(self.key, revision);
-        }
-        let committed = What::Committed {
-            id,
-            again: false,
-            time: self.now + self.ahead,
-            key: self.key,
-            from: who.node,
-            request,
-            answer,
-        };
-        self.record(0, committed)
-    }
-
-    pub(crate) fn grants(&mut self, who: Who, number: u64) -> &mut Self {
-        let generation = self.revision();
-        let answer = Answer::Granted {
-            token: token(number),
-            remaining: self.policy.lease_ttl.as_nanos() as Nanos,
-            generation,
-        };
-        let claim = self.claim(who);
-        self.committed(who, claim, answer)
-    }
-
-    pub(crate) fn renews(&mut self, who: Who, number: u64) -> &mut Self {
-        let ttl = self.policy.lease_ttl.as_nanos() as Nanos;
-        let token = token(number);
-        self.committed(who, Request::Renew { token, ttl }, Answer::Renewed)
-    }
-
-    pub(crate) fn publishes(&mut self, who: Who, number: u64, to: u64, value: u64) -> &mut Self {
-        let request = Request::Publish {
-            token: token(number),
-            digest: Digest(value),
-        };
-        let revision = revision(to);
-        self.sends(who, request)
-            .committed(who, request, Answer::Published { revision })
-    }
-
-    pub(crate) fn frees(&mut self, who: Who, number: u64) -> &mut Self {
-        let token = token(number);
-        let request = Request::Release { token };
-        self.sends(who, request)
-            .committed(who, request, Answer::Released { freed: true })
-    }
-
-    pub(crate) fn puts(&mut self, who: Who, seen: u64, to: u64, value: u64) -> &mut Self {
-        let request = Request::Put {
-            seen: revision(seen),
-            digest: Digest(value),
-        };
-        let revision = revision(to);
-        self.sends(who, request)
-            .committed(who, request, Answer::Written { revision })
-    }
-
-    /// Somebody outside all flights forgets the key.
-    pub(crate) fn forgets(&mut self, to: u64) -> &mut Self {
-        let revision = revision(to);
-        self.sends(who(9, 0, 0), Request::Forget).committed(
-            who(9, 0, 0),
-            Request::Forget,
-            Answer::Written { revision },
-        )
-    }
-
-    /// The flight listens, and the store knows.
-    pub(crate) fn watches(&mut self, who: Who) -> &mut Self {
-        let key = self.key;
-        let opened = What::WatchOpened {
-            key,
-            watcher: who.node,
-            flight: who.flight,
-        };
-        self.commands(who, Command::Watch).record(0, opened)
-    }
-
-    pub(crate) fn unwatches(&mut self, who: Who) -> &mut Self {
-        let key = self.key;
-        let closed = What::WatchClosed {
-            key,
-            watcher: who.node,
-            flight: who.flight,
-        };
-        self.record(0, closed)
     }
 
     // Whole chapters.

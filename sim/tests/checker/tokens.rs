@@ -3,7 +3,8 @@
 use oneflight_core::Command;
 use oneflight_sim::trace::{Answer, Digest, Fault, Request};
 
-use crate::story::{ANN, BOB, CAT, SECOND, Story, TTL, revision, token};
+use crate::story::Story;
+use crate::words::{ANN, BOB, CAT, SECOND, TTL, revision, token};
 
 /// Ann was granted a token, and gave it back; Bob has called.
 fn freed(first: u64) -> Story {

@@ -4,9 +4,8 @@
 use oneflight_core::{Judgement, OnFenced, OnUnavailable, Outcome, Unpublished};
 use oneflight_sim::trace::{Fault, What};
 
-use crate::story::{
-    ALF, ANN, BOB, BOUNDS, CAT, OTHER, SECOND, Story, awaited, cached, computed, stale,
-};
+use crate::story::Story;
+use crate::words::{ALF, ANN, BOB, BOUNDS, CAT, OTHER, SECOND, awaited, cached, computed, stale};
 
 const NOT_COORDINATED: Outcome = Outcome::Computed { revision: None };
 const LOST: Outcome = Outcome::Unpublished {
