@@ -125,6 +125,7 @@ impl Checker {
             ..State::default()
         };
         self.recorded = recorded::Recorded::default();
+        self.requests = requests::Requests::default();
         self.violations.clear();
         self
     }
