@@ -16,6 +16,7 @@ impl Checker {
         request: &Request,
         answer: &Answer,
     ) {
+        self.carried_out(key, from, id, request, *answer);
         let amnesia = self.state.amnesia;
         let profile = self.state.profile;
         let state = self.state.key(key);
@@ -69,7 +70,9 @@ impl Checker {
             }
             (Request::Publish { token, digest }, Answer::Published { revision }) => {
                 let state = self.state.key(key);
-                if !state.writes.iter().any(|write| write.revision == revision) {
+                let again =
+                    |write: &Write| write.revision == revision && write.token == Some(token);
+                if !state.writes.iter().any(again) {
                     self.lapsed(key);
                     let state = self.state.key(key);
                     let story = safety::s3_publish(state.lease.as_ref(), token);
@@ -109,7 +112,8 @@ impl Checker {
         let pause = self.state.stretched(liveness::pause_of(&self.state, key));
         let state = &self.state.keys[key.index()];
         let before = state.lease;
-        if before.is_some_and(|before| before.token == token) {
+        let lives = |lease: &LeaseState| !lease.ended && lease.lapses > at;
+        if before.is_some_and(|lease| lease.token == token && lives(&lease)) {
             return; // The same grant again.
         }
         if !state.amnesia {

@@ -42,7 +42,7 @@ impl Checker {
                 self.state.call(node, passenger.0).left = true;
                 self.state.node(node).close(*key, passenger.0);
                 let unfinished = call.computed.is_some() && call.acknowledged.is_none();
-                if call.filling || unfinished {
+                if call.fill_token.is_some() && (call.filling || unfinished) {
                     self.state.key(*key).charged += 1;
                 }
             }
@@ -61,7 +61,7 @@ impl Checker {
                 let call = self.state.call(node, passenger.0);
                 call.filling = false;
                 call.computed = *digest;
-                let began = call.fill_began;
+                let (began, leased) = (call.fill_began, call.fill_token.is_some());
                 match digest {
                     Some(digest) => self.state.key(*key).fills.push(FillState {
                         node,
@@ -69,7 +69,7 @@ impl Checker {
                         digest: *digest,
                         began,
                     }),
-                    None => self.state.key(*key).charged += 1,
+                    None => self.state.key(*key).charged += u32::from(leased),
                 }
             }
             What::Sent {
@@ -87,7 +87,7 @@ impl Checker {
                 answer,
                 ..
             } => self.committed(*id, *time, *key, *from, request, answer),
-            What::Answered { .. } => {}
+            What::Answered { id, answer } => self.came_back(node, *id, answer),
             What::Healed { broken } => {
                 for (index, node) in self.state.nodes.iter_mut().enumerate() {
                     if !broken.contains(&(index as NodeId)) {
@@ -190,6 +190,7 @@ impl Checker {
     }
 
     fn sent(&mut self, node: NodeId, id: u64, key: Key, flight: Option<u64>, request: &Request) {
+        self.requests.sent(id, *request);
         let requests = &mut self.state.requests;
         let index = id as usize;
         if index == requests.len() {
@@ -226,9 +227,14 @@ impl Checker {
     ) {
         let call = *self.state.call(node, passenger.0);
         self.state.key(key);
+        let pause = self.state.stretched(liveness::pause_of(&self.state, key));
         let state = &self.state.keys[key.index()];
         let sees = self.state.sees_store;
+        let vain = (outcome == Outcome::TimedOut && !state.amnesia)
+            .then(|| self.state.l3_takeover(state, state.lease.as_ref()?, pause))
+            .flatten();
         let found = [
+            ("L3 Takeover", vain),
             ("S8 OneLanding", safety::s8_once(&call)),
             (
                 "S4 Provenance",
@@ -353,6 +359,15 @@ impl Checker {
         for reason in pending {
             let invariant = liveness::at_the_end(reason);
             self.report(invariant, 0, None, Some(reason.clone()));
+        }
+        let mut open = Vec::new();
+        for (index, node) in self.state.nodes.iter().enumerate() {
+            for call in node.calls.iter().filter(|_| !node.down) {
+                open.push((index as NodeId, Key(call.key), liveness::l1_open(call)));
+            }
+        }
+        for (node, key, story) in open {
+            self.report("L1 Terminates", node, Some(key), story);
         }
         for index in 0..self.state.keys.len() {
             let key = Key(index as u32);

@@ -166,7 +166,7 @@ impl State {
             && !flight.overdue
             && (flight.granted == Some(lease.token) || flight.token == Some(lease.token))
             && lease.ttl > 6 * bounds.trip + 3_000_000
-            && !self.is_kept(lease.node, from.min(lease.granted), lease.lapses);
+            && !self.is_kept(lease.node, from, lease.lapses);
         // A release that is lost may be repeated too late.
         let over = flight.releasing || flight.retired.is_some();
         if !healthy || over && self.is_disturbed(lease.node, lease.granted, lease.lapses) {
@@ -249,6 +249,13 @@ pub(super) fn l7_ghost(
             lease.token
         )
     })
+}
+
+/// L1 `Terminates`: no call is open when nothing is left to happen.
+pub(super) fn l1_open(call: &CallState) -> Option<String> {
+    let CallState { began, .. } = call;
+    call.is_open()
+        .then(|| format!("a call of {began} ns is open, and nothing is left to happen"))
 }
 
 /// What is still pending at the end, by the invariant it breaks.

@@ -17,6 +17,7 @@ mod follow;
 mod liveness;
 mod model;
 mod recorded;
+mod requests;
 mod safety;
 mod state;
 mod told;
@@ -69,6 +70,7 @@ const MOST_VIOLATIONS: usize = 16;
 pub struct Checker {
     state: State,
     recorded: recorded::Recorded,
+    requests: requests::Requests,
     violations: Vec<Violation>,
 }
 
@@ -123,6 +125,7 @@ impl Checker {
             ..State::default()
         };
         self.recorded = recorded::Recorded::default();
+        self.requests = requests::Requests::default();
         self.violations.clear();
         self
     }

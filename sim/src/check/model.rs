@@ -4,6 +4,10 @@ use oneflight_core::{Revision, Token};
 
 use crate::trace::{Answer, Digest, Nanos, Request, StoreProfile};
 
+/// Stands for the token that a store should have granted, when it has granted none.
+// INVARIANT: 1 is not zero.
+const SOME_TOKEN: Token = Token::new(1).expect("1 is a token");
+
 /// A key and its lock, as the contract has them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Row {
@@ -12,6 +16,8 @@ pub(super) struct Row {
     /// Token, lapse, generation, and the request it was granted to.
     lease: Option<(Token, Nanos, Revision, u64)>,
     published: Option<(Token, Revision)>,
+    /// The highest token so far.
+    highest: Option<Token>,
 }
 
 impl Row {
@@ -59,8 +65,9 @@ impl Row {
                     && let Some((digest, token)) = self.value
                 {
                     let latest = match answer {
-                        Answer::Newer { latest, .. } => *latest,
-                        _ => None,
+                        // A store need not know.
+                        Answer::Newer { latest: None, .. } => None,
+                        _ => self.highest,
                     };
                     let revision = self.revision;
                     return Answer::Newer {
@@ -84,16 +91,14 @@ impl Row {
                             Answer::Held { token, remaining }
                         }
                     }
-                    None => {
-                        let Answer::Granted { token, .. } = answer else {
-                            return Answer::Renewed; // No answer to a claim: always wrong.
-                        };
-                        Answer::Granted {
-                            token: *token,
-                            remaining: ttl,
-                            generation: self.revision,
-                        }
-                    }
+                    None => Answer::Granted {
+                        token: match answer {
+                            Answer::Granted { token, .. } => *token,
+                            _ => SOME_TOKEN,
+                        },
+                        remaining: ttl,
+                        generation: self.revision,
+                    },
                 }
             }
             Request::Renew { token, .. } if self.stands(profile, time, token) => Answer::Renewed,
@@ -127,7 +132,12 @@ impl Row {
                 revision: self.revision,
                 digest: self.value.map(|(digest, _)| digest),
             },
-            Request::Forget => *answer,
+            Request::Forget => match answer {
+                Answer::Written { .. } => *answer,
+                _ => Answer::Written {
+                    revision: Revision::NEVER,
+                },
+            },
         }
     }
 
@@ -146,6 +156,7 @@ impl Row {
                     token, generation, ..
                 },
             ) => {
+                self.highest = self.highest.max(Some(token));
                 if self.live(time).is_none_or(|lease| lease.0 != token) {
                     self.lease = Some((token, time + ttl, generation, id));
                 }

@@ -107,7 +107,7 @@ pub(super) fn s4_provenance(
                     .any(|write| write.revision == revision && write.digest == digest)
         }
         None => {
-            key.fills.is_partial()
+            own || key.fills.is_partial()
                 || key
                     .fills
                     .iter()
@@ -144,10 +144,9 @@ pub(super) fn s5_redundant(
     };
     let newer = matches!((value.token, floor), (Some(token), Some(floor)) if token > floor);
     let young = !freshness.predicate
-        && freshness.max_age.is_none_or(|limit| {
-            call.began.saturating_sub(value.at) + margin <= limit
-                || value.at >= call.began && margin == 0
-        });
+        && freshness
+            .max_age
+            .is_none_or(|limit| call.began.saturating_sub(value.at) + margin <= limit);
     (newer || young).then(|| {
         format!(
             "a fill began under token {}, granted at {} ns, though revision {} of {} ns satisfies its \
@@ -188,7 +187,7 @@ pub(super) fn s7_fill(call: &CallState) -> Option<String> {
 
 /// S7 `RideOrFill`: no call lands `Awaited` after its own fill, unless that fill was fenced.
 pub(super) fn s7_awaited(call: &CallState, outcome: Outcome) -> Option<String> {
-    let own = call.fills > 0 && !call.fenced && call.computed.is_some();
+    let own = !call.fenced && call.computed.is_some();
     (own && matches!(outcome, Outcome::Awaited { .. }))
         .then(|| format!("{outcome:?} after {} fills of its own", call.fills))
 }

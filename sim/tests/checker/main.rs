@@ -1,0 +1,22 @@
+//! The checker is able to fail: for each invariant, the smallest histories that break it, told by
+//! hand, each beside one that only just does not.
+#![expect(clippy::unwrap_used, reason = "this is a test")]
+
+mod bugs;
+mod cold;
+mod deadlines;
+mod degrading;
+mod edits;
+mod fills;
+mod freed;
+mod herd;
+mod landings;
+mod leases;
+mod leaving;
+mod phrases;
+mod promptness;
+mod store;
+mod story;
+mod tokens;
+mod values;
+mod words;
