@@ -265,9 +265,6 @@ impl Checker {
                 self.broken(invariant, node, Some(key), story);
             }
         }
-        if !self.state.sees_store {
-            self.recorded.landed(key, outcome, digest);
-        }
         self.state.call(node, passenger.0).landed = true;
         self.state.node(node).close(key, passenger.0);
     }

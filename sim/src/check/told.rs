@@ -112,9 +112,6 @@ impl Checker {
         match event {
             Event::LeaseGranted { attempt, token, .. } => {
                 flight.token = Some(*token);
-                if !self.state.sees_store {
-                    self.recorded.granted(key, *token, node, number);
-                }
                 self.claim_answered(node, key, number, *attempt, Some(*token));
             }
             Event::Held { attempt, token, .. } => {
@@ -131,16 +128,11 @@ impl Checker {
             }
             Event::Published { revision, .. } => {
                 let token = flight.token;
-                let mut digest = None;
                 for passenger in self.state.node(node).open_calls(key).to_vec() {
                     let call = self.state.call(node, passenger);
                     if call.fill_token == token && call.computed.is_some() {
                         call.acknowledged = Some(*revision);
-                        digest = call.computed;
                     }
-                }
-                if !self.state.sees_store {
-                    self.recorded.published(key, *revision, token, digest);
                 }
             }
             Event::FillDone { result, .. } => {
@@ -297,7 +289,7 @@ impl Checker {
             current
                 && flight
                     .claim
-                    .is_some_and(|(_, sent, _)| now - sent >= timeout)
+                    .is_some_and(|(_, sent, _)| now.saturating_sub(sent) >= timeout)
         })
     }
 }
