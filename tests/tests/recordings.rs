@@ -41,7 +41,9 @@ fn judged(trace: &Trace) -> Option<String> {
 fn sound(place: &Place) -> Trace {
     let text = place.read(TAPE);
     if let Some(complaint) = complaint(&text) {
-        std::fs::write("/tmp/oneflight-unsound.jsonl", text).ok();
+        if let Ok(d) = std::env::var("KEEP_UNSOUND") {
+            std::fs::write(d, text).ok();
+        }
         panic!("{complaint}");
     }
     read(text.as_bytes()).unwrap()
@@ -84,7 +86,7 @@ fn storm(place: &Place, random: &mut Rng) -> usize {
             continue;
         }
         std::thread::sleep(Duration::from_millis(random.u64(1..40)));
-        if started > 12 && random.u8(..3) == 0 && !flying.is_empty() {
+        if random.bool() && !flying.is_empty() {
             flying[random.usize(..flying.len())].signal(Signal::KILL);
         }
         flying.retain_mut(|process| match process.try_ended() {
@@ -234,12 +236,10 @@ fn a_recorded_storm_is_sound_and_any_edit_of_it_is_not() {
             "{edit:?}: {caught} of {} edits caught, of {all} there are",
             edits.len()
         );
-        for missed in &missed {
-            println!("missed: {missed}");
-        }
-        assert!(caught * 100 >= edits.len() * 95, "{edit:?}: {missed:?}");
+        let most = caught * 100 >= edits.len() * 95;
+        assert!(most, "{edit:?}: {}", missed.join("\n"));
     }
 }
 
 /// How many edits of a kind are tried.
-const SAMPLE: usize = 100;
+const SAMPLE: usize = 200;

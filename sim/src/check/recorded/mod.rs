@@ -11,7 +11,7 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oneflight_core::{Event, Notice, Order, Outcome, Revision, Token};
+use oneflight_core::{Event, Judgement, Notice, Order, Outcome, Revision, Token};
 
 use super::Violation;
 use crate::coverage::revision_of;
@@ -165,6 +165,14 @@ impl Recorded {
             } => {
                 let token = arrival.value.then_some(arrival.token);
                 self.stands(node, flight.key, arrival.revision, token, None);
+            }
+            Notice::Judged { key, verdict, .. }
+            | Notice::Boarded {
+                key,
+                known: verdict,
+                ..
+            } if verdict.judgement != Judgement::Absent => {
+                self.stands(node, *key, verdict.revision, Some(verdict.token), None);
             }
             Notice::Answered { flight, event } => match event {
                 Event::Fenced { .. } | Event::LeaseLost { .. } => {

@@ -86,7 +86,7 @@ impl Text {
         let Some(key) = asks.first().map(|ask| ask.key) else {
             return Vec::new();
         };
-        let mut wrong = self.strangers(asks);
+        let mut wrong = self.strangers(asks, timed);
         if let Some(lock) = lock {
             wrong.extend(self.fenced(lock));
             wrong.extend(self.digests());
@@ -165,7 +165,7 @@ impl Text {
     }
 
     /// S4 `Provenance`: a revision that somebody tells of was written by somebody.
-    fn strangers(&self, asks: &[&Ask]) -> Vec<(Nanos, &'static str, String)> {
+    fn strangers(&self, asks: &[&Ask], timed: bool) -> Vec<(Nanos, &'static str, String)> {
         let written: BTreeSet<Revision> = asks
             .iter()
             .filter_map(|ask| match ask.answer?.1 {
@@ -178,26 +178,35 @@ impl Text {
             written.contains(revision)
                 || token.is_some_and(|token| self.publishing.contains_key(&token))
         };
-        let mut versions = self.revisions.iter();
-        let Some((first, _)) = versions.find(|(revision, version)| accounted(revision, version))
-        else {
+        // What stood before anybody here looked may be anybody's.
+        let observed = asks.iter().filter_map(|ask| observed(&ask.answer?.1));
+        let Some(first) = observed.min() else {
             return Vec::new();
         };
-        let writes = asks.iter().filter(|ask| {
-            let write = matches!(
-                ask.request,
-                Request::Publish { .. } | Request::Put { .. } | Request::Forget
-            );
-            write && ask.is_open()
-        });
-        let mut excuses = writes.count();
+        let facts = self.revisions.iter();
+        let known = Known::of(facts.map(|(revision, version)| (version.known, *revision)));
+        // A write that went unanswered may have been carried out after what was known when it was sent.
+        let mut excuses: Vec<Revision> = asks
+            .iter()
+            .filter(|ask| {
+                let write = matches!(
+                    ask.request,
+                    Request::Publish { .. } | Request::Put { .. } | Request::Forget
+                );
+                write && ask.is_open()
+            })
+            .map(|ask| {
+                let before = known.before(ask.sent).filter(|_| timed);
+                before.unwrap_or_default()
+            })
+            .collect();
         let mut found = Vec::new();
-        for (revision, version) in self.revisions.range(first..) {
-            if accounted(revision, version) {
+        for (revision, version) in &self.revisions {
+            if *revision <= first || accounted(revision, version) {
                 continue;
             }
-            if excuses > 0 {
-                excuses -= 1;
+            if let Some(excuse) = excuses.iter().position(|before| before < revision) {
+                excuses.swap_remove(excuse);
                 continue;
             }
             let story = format!(
@@ -224,20 +233,9 @@ impl Text {
                 let first = self.publishing.get(&token);
                 first.is_none_or(|(_, at)| *at == ask.sent)
             };
+            let seen = observed(&answer);
             let (revision, behind) = match (answer, ask.request) {
-                (
-                    Answer::Granted {
-                        generation: revision,
-                        ..
-                    },
-                    _,
-                )
-                | (
-                    Answer::Newer { revision, .. }
-                    | Answer::State { revision, .. }
-                    | Answer::Kept { revision },
-                    _,
-                ) => (revision, revision < before),
+                _ if seen.is_some() => (seen.unwrap_or_default(), seen < Some(before)),
                 // A repeated publish is answered as it was.
                 (Answer::Published { revision }, Request::Publish { token, .. })
                     if first(token) =>
@@ -272,5 +270,19 @@ impl Text {
             })
         });
         wrong.collect()
+    }
+}
+
+/// The last revision of the key, when an answer tells of it.
+fn observed(answer: &Answer) -> Option<Revision> {
+    match answer {
+        Answer::Granted {
+            generation: revision,
+            ..
+        }
+        | Answer::Newer { revision, .. }
+        | Answer::State { revision, .. }
+        | Answer::Kept { revision } => Some(*revision),
+        _ => None,
     }
 }
