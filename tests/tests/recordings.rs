@@ -15,6 +15,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 const PROCESSES: usize = 40;
+/// How many edits of a kind are tried.
+const SAMPLE: usize = 100;
 const KEYS: [&str; 3] = ["a", "b", "c"];
 const TAPE: &str = "fleet.jsonl";
 /// Never to be found in a recording.
@@ -41,9 +43,6 @@ fn judged(trace: &Trace) -> Option<String> {
 fn sound(place: &Place) -> Trace {
     let text = place.read(TAPE);
     if let Some(complaint) = complaint(&text) {
-        if let Ok(d) = std::env::var("KEEP_UNSOUND") {
-            std::fs::write(d, text).ok();
-        }
         panic!("{complaint}");
     }
     read(text.as_bytes()).unwrap()
@@ -76,14 +75,14 @@ fn fly(place: &Place, key: &str) -> Process {
 /// Forty processes over one store, some of them killed while they fly.
 fn storm(place: &Place, random: &mut Rng) -> usize {
     let mut flying: Vec<Process> = Vec::new();
-    let (mut started, mut killed) = (0, 0);
+    let mut killed = 0;
     let since = Instant::now();
-    while started < PROCESSES || !flying.is_empty() {
+    // Some are killed before they have told of themselves.
+    let recorded = || place.read(TAPE).matches("\"up\":").count();
+    while recorded() < PROCESSES || !flying.is_empty() {
         assert!(since.elapsed() < BOUND, "some never end");
-        if started < PROCESSES && flying.len() < 12 {
+        while recorded() + flying.len() < PROCESSES + 12 && flying.len() < 12 {
             flying.push(fly(place, KEYS[random.usize(..KEYS.len())]));
-            started += 1;
-            continue;
         }
         std::thread::sleep(Duration::from_millis(random.u64(1..40)));
         if random.bool() && !flying.is_empty() {
@@ -202,10 +201,44 @@ fn a_recorded_storm_is_sound_and_any_edit_of_it_is_not() {
         trace.nodes.len(),
         trace.cut_off
     );
-    assert!(killed > 0);
+    assert!(trace.nodes.len() >= PROCESSES && killed > 0);
 
     let text = place.read(TAPE);
     assert!(!text.contains(TEXT));
+    every_beginning_is_sound(&text, &mut random);
+    edits_are_caught(&text, &mut random);
+}
+
+/// As if the machine had stopped in the midst of it: the last line is cut off. Or a process was killed
+/// while it wrote: another one's line follows upon half of its own.
+fn every_beginning_is_sound(text: &str, random: &mut Rng) {
+    let mut killed = 0;
+    for _ in 0..100 {
+        let cut = random.usize(text.find("\n{\"at").unwrap() + 1..text.len());
+        assert_eq!(complaint(&text[..cut]), None, "cut off at {cut}");
+        let half = text[..cut].rfind('\n').unwrap() + 1;
+        let record = text[half..].lines().next().unwrap();
+        if half == cut || !record.starts_with("{\"at\"") {
+            continue;
+        }
+        // The dead write no more; and they had not asked for anything that they did not tell of.
+        let record_of = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        let node = record_of(record)["node"].clone();
+        let rest = text[half..].lines();
+        let (own, others): (Vec<&str>, Vec<&str>) =
+            rest.partition(|line| record_of(line)["node"] == node);
+        if others.is_empty() || own.iter().any(|line| line.contains("\"sent\"")) {
+            continue;
+        }
+        killed += 1;
+        let glued = format!("{}{}\n", &text[..cut], others.join("\n"));
+        assert_eq!(complaint(&glued), None, "killed at {cut}");
+        assert_eq!(read(glued.as_bytes()).unwrap().cut_off, 1);
+    }
+    assert!(killed > 0);
+}
+
+fn edits_are_caught(text: &str, random: &mut Rng) {
     let lines: Vec<&str> = text.lines().collect();
     let whole =
         |line: &str| line.starts_with("{\"at\"") && serde_json::from_str::<Value>(line).is_ok();
@@ -241,5 +274,64 @@ fn a_recorded_storm_is_sound_and_any_edit_of_it_is_not() {
     }
 }
 
-/// How many edits of a kind are tried.
-const SAMPLE: usize = 200;
+#[test]
+fn nothing_is_recorded_unless_it_is_asked_for() {
+    let place = Place::new();
+    place.run(&[], "key", "echo value").prints("value\n");
+    let mut files: Vec<_> = std::fs::read_dir(place.path("."))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.retain(|file| !file.starts_with("store.db"));
+    assert!(files.is_empty(), "{files:?}");
+}
+
+#[test]
+fn a_recording_that_cannot_be_made_is_told_first() {
+    let place = Place::new();
+    let options = ["--record", "no/such/place"];
+    let ended = place.run(&options, "key", "touch ran; echo value");
+    ended.fails(125);
+    assert!(ended.stderr.contains("cannot record to no/such/place: "));
+    assert!(!place.path("ran").exists());
+    assert!(!place.store_path().exists());
+}
+
+#[test]
+fn a_recording_that_ends_does_not_end_the_call() {
+    let place = Place::new();
+    let ended = place.run(&["--record", "/dev/full"], "key", "echo value");
+    ended.prints("value\n");
+    assert_eq!(ended.stderr.matches("the recording ends here").count(), 1);
+}
+
+#[test]
+fn looks_and_forgets_are_recorded() {
+    let place = Place::new();
+    let record = ["--record", TAPE];
+    place.run(&record, "key", "echo value").prints("value\n");
+    place
+        .start(["get", "key", "--record", TAPE])
+        .ended()
+        .prints("value\n");
+    place
+        .start(["forget", "key", "--record", TAPE])
+        .ended()
+        .prints("");
+    place
+        .start(["get", "key", "--record", TAPE])
+        .ended()
+        .fails(1);
+    let trace = sound(&place);
+    assert_eq!(trace.nodes.len(), 4);
+    let text = place.read(TAPE);
+    assert!(text.contains("\"forget\"") && text.contains("\"read\""));
+    // Somebody who wrote without a recorder is found out.
+    place.run(&[], "key", "echo other").prints("other\n");
+    place.run(&record, "key", "echo third").prints("other\n");
+    let complaint = complaint(&place.read(TAPE)).unwrap();
+    assert!(
+        complaint.contains("does every process record?"),
+        "{complaint}"
+    );
+}

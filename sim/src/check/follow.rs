@@ -204,7 +204,8 @@ impl Checker {
             let mut flight = *flight;
             flight.reasons += ticks;
             self.report("L9 Budget", node, Some(key), liveness::l9_budget(&flight));
-            self.state.key(key).claims += 1;
+            // Who does not see the grants cannot tell which release a claim is for.
+            self.state.key(key).claims += u32::from(self.state.sees_store);
             let state = &self.state.keys[key.index()];
             let (herd, late) = (self.state.l8_herd(state), self.state.l2_claimed(state));
             self.report("L8 Herd", node, Some(key), herd);
