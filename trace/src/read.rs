@@ -176,3 +176,56 @@ impl Trace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "{\"oneflight\":1,\"recorder\":\"tokio\"}\n";
+    const DOWN: &str = "{\"at\":7,\"node\":9,\"down\":{\"crashed\":false}}\n";
+
+    fn down() -> Vec<(u64, u64)> {
+        vec![(7, 1)]
+    }
+
+    fn records(text: &[u8]) -> (Vec<(u64, u64)>, usize) {
+        let trace = read(text).expect("a trace");
+        let records = trace.records.iter().map(|it| (it.at, it.node));
+        (records.collect(), trace.cut_off)
+    }
+
+    #[test]
+    fn a_line_may_be_cut_off_anywhere() {
+        // Also in the midst of a letter.
+        let left =
+            "{\"at\":1,\"node\":5,\"left\":{\"key\":\"ключ {at\",\"passenger\":1}}".as_bytes();
+        for cut in 1..left.len() {
+            let glued = [HEADER.as_bytes(), &left[..cut], DOWN.as_bytes()].concat();
+            assert_eq!(records(&glued), (down(), 1), "cut off at {cut}");
+            let last = [HEADER.as_bytes(), DOWN.as_bytes(), &left[..cut]].concat();
+            assert_eq!(records(&last), (down(), 1), "cut off at {cut}");
+        }
+    }
+
+    #[test]
+    fn halves_may_follow_upon_one_another() {
+        let glued = format!("{HEADER}{{\"at\":1,\"no{{\"at\":2,{HEADER}{{\"at{DOWN}");
+        assert_eq!(records(glued.as_bytes()), (down(), 2));
+    }
+
+    #[test]
+    fn what_is_no_line_is_an_error() {
+        for wrong in [
+            "nonsense\n",
+            "{\"at\":1,\"node\":5,\"left\":{}}\n",
+            "{\"oneflight\":2}\n",
+        ] {
+            let text = format!("{HEADER}{wrong}{DOWN}");
+            assert_eq!(
+                read(text.as_bytes()).map_err(|error| error.line).err(),
+                Some(2)
+            );
+        }
+        assert!(read(DOWN.as_bytes()).is_err());
+    }
+}
