@@ -22,6 +22,12 @@ pub const VERSION: u32 = 1;
 /// in a recording from the Unix epoch.
 pub type Nanos = u64;
 
+/// A length of time as the trace has it: more than 584 years count as that.
+#[must_use]
+pub fn nanos(duration: std::time::Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Names a process: never reused, so a restarted process is another node. 0 stands for the store and
 /// for the world around.
 pub type NodeId = u64;
@@ -153,6 +159,9 @@ pub enum What<K> {
     Up {
         /// What people call it.
         name: String,
+        /// Names the clock behind `at`: where two processes name the same one, their moments compare.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<String>,
     },
     /// A process has ended.
     Down {

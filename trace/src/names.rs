@@ -116,7 +116,7 @@ impl<K> What<K> {
     #[rustfmt::skip]
     pub fn rename<L>(self, name: &mut impl FnMut(&K) -> L) -> What<L> {
         match self {
-            Self::Up { name } => What::Up { name },
+            Self::Up { name, clock } => What::Up { name, clock },
             Self::Down { crashed } => What::Down { crashed },
             Self::Told { now, notice, orders } => What::Told {
                 now,

@@ -18,6 +18,8 @@ pub struct Trace {
     pub names: Names,
     /// What the processes are called in the files: they are numbered from 1 here.
     pub nodes: Vec<NodeId>,
+    /// How many lines were cut off by the death of their writers.
+    pub cut_off: usize,
 }
 
 /// Why a trace cannot be read.
@@ -47,47 +49,43 @@ pub fn write_line<K: Serialize>(out: &mut impl Write, line: &Line<K>) -> io::Res
     out.write_all(b"\n")
 }
 
+/// How every line begins. Neither can stand within a line: quotes in strings are escaped.
+const BEGINNINGS: [&[u8]; 2] = [b"{\"at\":", b"{\"oneflight\":"];
+
 /// Reads a trace, or the traces of several processes one after another, and puts the records in
-/// order. Empty lines are skipped; a last line that was cut off by a crash is, too.
+/// order. Empty lines are skipped, and so are lines that were cut off by the death of their writers:
+/// the last one, or one that goes over into the line that another process has written next.
 ///
 /// # Errors
 ///
 /// A line that is not of this format, or a header of another version, or none.
-pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
+pub fn read(mut input: impl BufRead) -> Result<Trace, TraceError> {
     let mut trace = Trace::default();
-    let mut broken: Option<TraceError> = None;
-    for (number, line) in input.lines().enumerate() {
+    let mut bytes = Vec::new();
+    for number in 1.. {
         let fail = |reason: String| TraceError {
-            line: number + 1,
+            line: number,
             reason,
         };
-        let line = line.map_err(|error| fail(error.to_string()))?;
-        if line.trim().is_empty() {
+        bytes.clear();
+        let read = input.read_until(b'\n', &mut bytes);
+        if read.map_err(|error| fail(error.to_string()))? == 0 {
+            break;
+        }
+        let ended = bytes.ends_with(b"\n");
+        let line = bytes.trim_ascii();
+        if line.is_empty() {
             continue;
         }
-        if let Some(error) = broken.take() {
-            return Err(error);
-        }
-        let parsed = if line.starts_with("{\"oneflight\"") {
-            serde_json::from_str(&line).map(Line::Header)
-        } else {
-            serde_json::from_str::<Record<Name>>(&line).map(Line::Record)
-        };
-        match parsed {
-            Ok(Line::Header(header)) if header.oneflight == VERSION => trace.headers.push(header),
-            Ok(Line::Header(header)) => {
-                return Err(fail(format!(
-                    "written in version {} of the format, this program reads {VERSION}",
-                    header.oneflight
-                )));
+        match parse(line) {
+            Ok(line) => trace.add(line).map_err(fail)?,
+            Err(_) if !ended => trace.cut_off += 1,
+            Err(error) => {
+                let whole = after_cuts(line).and_then(|rest| parse(rest).ok());
+                let whole = whole.ok_or_else(|| fail(error.to_string()))?;
+                trace.cut_off += 1;
+                trace.add(whole).map_err(fail)?;
             }
-            Ok(Line::Record(record)) => {
-                let names = &mut trace.names;
-                let mut record = record.rename(&mut |name| names.key(name));
-                trace.number_nodes(&mut record);
-                trace.records.push(record);
-            }
-            Err(error) => broken = Some(fail(error.to_string())),
         }
     }
     if trace.headers.is_empty() {
@@ -105,7 +103,40 @@ pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
     Ok(trace)
 }
 
+fn parse(line: &[u8]) -> serde_json::Result<Line<Name>> {
+    if line.starts_with(BEGINNINGS[1]) {
+        serde_json::from_slice(line).map(Line::Header)
+    } else {
+        serde_json::from_slice(line).map(Line::Record)
+    }
+}
+
+/// What another process has written after the beginnings of lines that were cut off.
+fn after_cuts(line: &[u8]) -> Option<&[u8]> {
+    let begins = |at: &usize| BEGINNINGS.iter().any(|it| line[*at..].starts_with(it));
+    (1..line.len()).rev().find(begins).map(|at| &line[at..])
+}
+
 impl Trace {
+    fn add(&mut self, line: Line<Name>) -> Result<(), String> {
+        match line {
+            Line::Header(header) if header.oneflight == VERSION => self.headers.push(header),
+            Line::Header(header) => {
+                return Err(format!(
+                    "written in version {} of the format, this program reads {VERSION}",
+                    header.oneflight
+                ));
+            }
+            Line::Record(record) => {
+                let names = &mut self.names;
+                let mut record = record.rename(&mut |name| names.key(name));
+                self.number_nodes(&mut record);
+                self.records.push(record);
+            }
+        }
+        Ok(())
+    }
+
     fn number(&mut self, node: NodeId) -> NodeId {
         if node == 0 {
             return 0;
@@ -143,5 +174,58 @@ impl Trace {
             | What::Fault { .. }
             | What::Ended { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "{\"oneflight\":1,\"recorder\":\"tokio\"}\n";
+    const DOWN: &str = "{\"at\":7,\"node\":9,\"down\":{\"crashed\":false}}\n";
+
+    fn down() -> Vec<(u64, u64)> {
+        vec![(7, 1)]
+    }
+
+    fn records(text: &[u8]) -> (Vec<(u64, u64)>, usize) {
+        let trace = read(text).expect("a trace");
+        let records = trace.records.iter().map(|it| (it.at, it.node));
+        (records.collect(), trace.cut_off)
+    }
+
+    #[test]
+    fn a_line_may_be_cut_off_anywhere() {
+        // Also in the midst of a letter.
+        let left =
+            "{\"at\":1,\"node\":5,\"left\":{\"key\":\"ключ {at\",\"passenger\":1}}".as_bytes();
+        for cut in 1..left.len() {
+            let glued = [HEADER.as_bytes(), &left[..cut], DOWN.as_bytes()].concat();
+            assert_eq!(records(&glued), (down(), 1), "cut off at {cut}");
+            let last = [HEADER.as_bytes(), DOWN.as_bytes(), &left[..cut]].concat();
+            assert_eq!(records(&last), (down(), 1), "cut off at {cut}");
+        }
+    }
+
+    #[test]
+    fn halves_may_follow_upon_one_another() {
+        let glued = format!("{HEADER}{{\"at\":1,\"no{{\"at\":2,{HEADER}{{\"at{DOWN}");
+        assert_eq!(records(glued.as_bytes()), (down(), 2));
+    }
+
+    #[test]
+    fn what_is_no_line_is_an_error() {
+        for wrong in [
+            "nonsense\n",
+            "{\"at\":1,\"node\":5,\"left\":{}}\n",
+            "{\"oneflight\":2}\n",
+        ] {
+            let text = format!("{HEADER}{wrong}{DOWN}");
+            assert_eq!(
+                read(text.as_bytes()).map_err(|error| error.line).err(),
+                Some(2)
+            );
+        }
+        assert!(read(DOWN.as_bytes()).is_err());
     }
 }

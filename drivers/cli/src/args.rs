@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -115,6 +116,9 @@ pub(crate) struct RunArgs {
     /// Say where the value came from, and how long it took
     #[arg(short, long)]
     pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
 }
 
 impl RunArgs {
@@ -163,6 +167,9 @@ pub(crate) struct GetArgs {
     /// What the value is for
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: String,
+
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
 }
 
 /// Remove the value of KEY
@@ -182,6 +189,20 @@ pub(crate) struct ForgetArgs {
     /// The name of the lease, if `run` was given one [default: one of the key's own]
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) lock_key: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+}
+
+/// The flight recorder.
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// Append what happens to FILE, for `oneflight-sim check FILE`
+    ///
+    /// One JSON object a line, with a digest in place of the value. Any number of processes may share
+    /// the file. For a verdict, all that use the store must record.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// List the published values and the commands under way

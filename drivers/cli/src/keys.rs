@@ -5,15 +5,16 @@ use std::convert::Infallible;
 use oneflight_store::StoreError;
 use oneflight_tokio::{Error, SingleFlight};
 
-use crate::args::{ForgetArgs, GetArgs};
+use crate::args::{ForgetArgs, GetArgs, RecordArgs};
 use crate::exit::{Code, Failure};
 use crate::human::Shown;
 use crate::output::Output;
 use crate::print::print;
+use crate::recording;
 use crate::store_url::StoreUrl;
 
 pub(crate) async fn get(args: &GetArgs, url: &StoreUrl) -> Result<(), Failure> {
-    let flights = open(url)?;
+    let flights = open(url, &args.record)?;
     let key = Shown(&args.key);
     let found: Result<_, Error<Output, Infallible>> = flights.key(&args.key).get().await;
     match found {
@@ -28,7 +29,7 @@ pub(crate) async fn get(args: &GetArgs, url: &StoreUrl) -> Result<(), Failure> {
 }
 
 pub(crate) async fn forget(args: &ForgetArgs, url: &StoreUrl) -> Result<(), Failure> {
-    let flights = open(url)?;
+    let flights = open(url, &args.record)?;
     let mut call = flights.key(&args.key);
     if let Some(lock) = &args.lock_key {
         call = call.lock_key(lock);
@@ -39,9 +40,10 @@ pub(crate) async fn forget(args: &ForgetArgs, url: &StoreUrl) -> Result<(), Fail
     }
 }
 
-fn open(url: &StoreUrl) -> Result<SingleFlight, Failure> {
+fn open(url: &StoreUrl, record: &RecordArgs) -> Result<SingleFlight, Failure> {
+    let recorder = recording::open(record)?;
     let store = url.open()?.map_err(|error| no_store(&error))?;
-    Ok(SingleFlight::builder(store).local_copies(0).build())
+    Ok(recording::flights(store, recorder))
 }
 
 /// What to tell when there is no store to ask.

@@ -5,7 +5,7 @@
 //! ```text
 //! args ─▶ run ──▶ fill ──▶ command ──▶ parent_death
 //!      │   ├────▶ signals, waiting, report
-//!      ├▶ keys (get, forget)        store_url ─▶ the store, or down
+//!      ├▶ keys (get, forget)        store_url ─▶ the store, or down; recording
 //!      └▶ status                    exit, print, human, output: the words for all of it
 //! ```
 
@@ -19,6 +19,7 @@ mod keys;
 mod output;
 mod parent_death;
 mod print;
+mod recording;
 mod report;
 mod run;
 mod signals;

@@ -16,6 +16,7 @@ use crate::fill::{Failed, Filler, Interrupts};
 use crate::human::{Rough, Shown, exact};
 use crate::output::Output;
 use crate::print::{print, say};
+use crate::recording;
 use crate::report::Report;
 use crate::signals::Signals;
 use crate::store_url::StoreUrl;
@@ -28,11 +29,10 @@ type Landed = Result<Landing<Output>, Error<Output, Failed>>;
 
 pub(crate) async fn run(args: &RunArgs, url: &StoreUrl) -> Result<(), Failure> {
     let started = Instant::now();
+    let recorder = recording::open(&args.record)?;
     let (store, warned) = open(args, url)?;
     let filler = filler(args);
-    let flights = SingleFlight::builder(Arc::clone(&store))
-        .local_copies(0)
-        .build();
+    let flights = recording::flights(Arc::clone(&store), recorder);
     let mut signals = Signals::listen()?;
     let landed = {
         let mut waiting = pin!(show_holder(&*store, args, &filler));

@@ -17,5 +17,5 @@ pub use oneflight_sqlite::{OpenError, SqliteStore};
 #[cfg(feature = "tokio")]
 pub use oneflight_tokio::{
     Always, Builder, Call, Error, Freshness, Handle, Landing, Lease, Loss, OnAbort, OnFenced,
-    OnUnavailable, SingleFlight, Source, When,
+    OnUnavailable, Recorder, SingleFlight, Source, When,
 };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use oneflight_core::{OnAbort, OnFenced, OnUnavailable};
 use oneflight_store::{Change, Revision, StoreError};
+use oneflight_trace::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use crate::freshness::{Always, Freshness, When};
 use crate::handle::Handle;
 use crate::hub::Names;
 use crate::options::{Options, Timing};
+use crate::recorder::forgotten;
 use crate::value::Arrived;
 use crate::{Error, Landing, Lease, SingleFlight};
 
@@ -187,7 +189,8 @@ impl<'a, P> Call<'a, P> {
         }
         let hub = self.flights.hub();
         let asked = Instant::now();
-        let read = hub.store.read(self.key.into());
+        let names = self.names();
+        let read = hub.read(&names);
         let state = self
             .bounded(read)
             .await
@@ -198,7 +201,7 @@ impl<'a, P> Call<'a, P> {
         let arrived = Arrived::new(entry, asked);
         match arrived.value.decode() {
             Ok(value) => {
-                let candidate = Candidate::new(value, &arrived);
+                let candidate = Candidate::new(value, &arrived, hub);
                 let age = arrived.times.age_when_read();
                 Ok(self
                     .accepts(&candidate.value, age)
@@ -221,7 +224,13 @@ impl<'a, P> Call<'a, P> {
         let lock = names.lock();
         let hub = self.flights.hub();
         let revision = self
-            .bounded(hub.store.forget(Arc::clone(&names.key), lock))
+            .bounded(hub.ask(
+                &names,
+                None,
+                || Request::Forget,
+                forgotten,
+                || hub.store.forget(Arc::clone(&names.key), lock),
+            ))
             .await?;
         // Not only the copy: a value that is being judged just now must not become one either.
         let key = names.key;
@@ -270,6 +279,7 @@ impl<'a, P> Call<'a, P> {
             value,
             revision: copy.revision,
             token: copy.token,
+            digest: copy.digest,
         };
         match self.options.timing(copy.times) {
             Timing::Good => {}
@@ -277,6 +287,11 @@ impl<'a, P> Call<'a, P> {
             Timing::TooOld => return Look::Stale(Some(candidate)),
         }
         if self.fresh.is_fresh(&candidate.value) {
+            self.flights.hit(
+                || self.names(),
+                || self.options.freshness(!self.fresh.takes_any()),
+                &candidate,
+            );
             Look::Fresh(candidate)
         } else {
             Look::Stale(Some(candidate))

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use oneflight_core::{Judgement, Verdict};
 use oneflight_store::{Revision, Token};
+use oneflight_trace::Digest;
 
+use crate::hub::Hub;
 use crate::value::Arrived;
 use crate::{Landing, Source};
 
@@ -19,6 +21,8 @@ pub(crate) struct Candidate<V> {
     pub(crate) value: Arc<V>,
     pub(crate) revision: Revision,
     pub(crate) token: Option<Token>,
+    /// For the recorder.
+    pub(crate) digest: Digest,
 }
 
 impl<V> Clone for Candidate<V> {
@@ -28,16 +32,18 @@ impl<V> Clone for Candidate<V> {
             value: Arc::clone(&self.value),
             revision: self.revision,
             token: self.token,
+            digest: self.digest,
         }
     }
 }
 
 impl<V> Candidate<V> {
-    pub(crate) fn new(value: Arc<V>, arrived: &Arrived) -> Self {
+    pub(crate) fn new(value: Arc<V>, arrived: &Arrived, hub: &Hub) -> Self {
         Self {
             value,
             revision: arrived.revision,
             token: arrived.token,
+            digest: hub.digest(&arrived.value),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oneflight_store::{Revision, Token};
+use oneflight_trace::Digest;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 
@@ -17,6 +18,8 @@ pub(crate) struct Copy {
     pub(crate) revision: Revision,
     pub(crate) token: Option<Token>,
     pub(crate) times: Times,
+    /// For the recorder.
+    pub(crate) digest: Digest,
 }
 
 /// A bounded cache of copies, and an epoch that moves whenever one is replaced, removed or evicted:

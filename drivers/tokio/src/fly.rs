@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use oneflight_core::{Judgement, OnAbort, Outcome, Unpublished, Verdict};
 use oneflight_store::StoreError;
+use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::candidate::Candidate;
 use crate::freshness::Freshness;
-use crate::hub::{Failure, Filled, Landed, Mail, Seat};
+use crate::hub::{Failure, Filled, Hub, Landed, Mail, Seat};
 use crate::value::{Arrived, Value};
 use crate::{Error, Landing, Lease, Source};
 
@@ -44,8 +45,10 @@ impl<P> Call<'_, P> {
                 .as_ref()
                 .map_or(Verdict::UNKNOWN, Candidate::stale);
             let takes_any = self.takes_any::<V>();
-            let mut seat = hub.board(self.names(), policy, known, takes_any);
+            let freshness = self.options.freshness(!self.fresh.takes_any());
+            let mut seat = hub.board(self.names(), policy, known, takes_any, freshness);
             let mut computed = None;
+            let mut computed_digest = None;
             let mut malformed = None;
             let landed = loop {
                 match poll_fn(|cx| seat.poll_mail(cx)).await {
@@ -67,11 +70,13 @@ impl<P> Call<'_, P> {
                         lease,
                     } => {
                         let_the_pump_run().await;
+                        seat.fill_begins(&flight, attempt, &lease);
                         let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
                         let filled = match aboard(&seat, fill).await {
                             Ok(Ok(value)) => match Value::encode(&value) {
                                 Ok((value, decoded)) => {
                                     computed = Some(decoded);
+                                    computed_digest = Some(hub.digest(&value));
                                     let (value, retain) = (Arc::new(value), self.options.retain);
                                     Filled::Value { value, retain }
                                 }
@@ -90,8 +95,14 @@ impl<P> Call<'_, P> {
                     Mail::Land(landed) => break landed,
                 }
             };
-            drop(seat);
-            match self.landing(landed, candidate.clone(), computed, malformed) {
+            let outcome = landed.outcome;
+            let digest = match &hub.recorder {
+                Some(_) => digest(hub, &landed, candidate.as_ref(), computed_digest),
+                None => None,
+            };
+            let result = self.landing(landed, candidate.clone(), computed, malformed);
+            seat.landed(as_felt(outcome, &result), digest);
+            match result {
                 Some(result) => return result,
                 // Another caller's error is of a type this one cannot share: fly on, for as long as this
                 // call meant to wait, and share no more of them.
@@ -132,7 +143,10 @@ impl<P> Call<'_, P> {
                 } else {
                     Judgement::Stale
                 };
-                (judgement, Ok(Some(Candidate::new(value, arrived))))
+                (
+                    judgement,
+                    Ok(Some(Candidate::new(value, arrived, self.flights.hub()))),
+                )
             }
             Err(_) if self.options.malformed_is_absent => (Judgement::Absent, Ok(None)),
             Err(error) => (Judgement::Malformed, Err(error)),
@@ -161,7 +175,9 @@ impl<P> Call<'_, P> {
             match (judged, &landed.arrived) {
                 (Some(candidate), _) => Ok(candidate.land(source, stale)),
                 (None, Some(arrived)) => match arrived.value.decode() {
-                    Ok(value) => Ok(Candidate::new(value, arrived).land(source, stale)),
+                    Ok(value) => {
+                        Ok(Candidate::new(value, arrived, self.flights.hub()).land(source, stale))
+                    }
                     Err(error) => Err(self.malformed(error)),
                 },
                 // INVARIANT: a revision lands only those who judged it or whose desk it lies on.
@@ -255,6 +271,56 @@ impl<P> Call<'_, P> {
             StoreError::Malformed { key, reason } => Error::Malformed { key, reason },
             StoreError::Unavailable(_) | _ => Error::Unavailable(error),
         }
+    }
+}
+
+/// The digest of the value that a call lands with.
+fn digest<V>(
+    hub: &Hub,
+    landed: &Landed,
+    candidate: Option<&Candidate<V>>,
+    computed: Option<Digest>,
+) -> Option<Digest> {
+    let found = |revision| {
+        let judged = candidate.filter(|candidate| candidate.revision == revision);
+        let arrived = landed.arrived.as_ref();
+        judged
+            .map(|candidate| candidate.digest)
+            .or_else(|| arrived.map(|arrived| hub.digest(&arrived.value)))
+    };
+    match landed.outcome {
+        Outcome::Cached { revision, .. }
+        | Outcome::Awaited {
+            revision: Some(revision),
+        } => found(revision),
+        Outcome::Computed { revision } => computed.or_else(|| found(revision?)),
+        Outcome::Awaited { revision: None } => {
+            landed.computed.as_ref().map(|value| hub.digest(value))
+        }
+        Outcome::Unpublished { .. } => computed,
+        Outcome::Aborted
+        | Outcome::Panicked
+        | Outcome::TimedOut
+        | Outcome::Fenced
+        | Outcome::Unavailable
+        | Outcome::Refused
+        | Outcome::Malformed
+        | _ => None,
+    }
+}
+
+/// The outcome as the caller felt it: what it was to land with may not be of its type.
+fn as_felt<V, E>(outcome: Outcome, result: &Option<Result<Landing<V>, Error<V, E>>>) -> Outcome {
+    match (outcome, result) {
+        (
+            Outcome::Cached { .. } | Outcome::Computed { .. } | Outcome::Awaited { .. },
+            Some(Err(Error::Malformed { .. })),
+        ) => Outcome::Malformed,
+        (
+            Outcome::Cached { .. } | Outcome::Computed { .. } | Outcome::Awaited { .. },
+            Some(Err(Error::Unavailable(_))),
+        ) => Outcome::Unavailable,
+        _ => outcome,
     }
 }
 

@@ -84,6 +84,11 @@ impl<V: Send + Sync + 'static, P> Handle<V, P> {
             && self.options.timing(held.times) == Timing::Good
             && self.fresh.is_fresh(&held.found.value)
         {
+            self.flights.hit(
+                || self.call().names(),
+                || self.options.freshness(!self.fresh.takes_any()),
+                &held.found,
+            );
             return Some(held.found.clone());
         }
         self.look(epoch)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oneflight_core::{OnAbort, OnFenced, OnUnavailable, Policy};
+use oneflight_trace::{Freshness, nanos};
 use tokio::time::Instant;
 
 use crate::value::Times;
@@ -44,6 +45,15 @@ impl Options {
             on_fenced: self.on_fenced,
             on_abort: self.on_abort,
             ..default
+        }
+    }
+
+    /// The same for the recorder.
+    pub(crate) fn freshness(&self, predicate: bool) -> Freshness {
+        Freshness {
+            max_age: self.max_age.map(nanos),
+            predicate,
+            malformed_as_absent: self.malformed_is_absent,
         }
     }
 

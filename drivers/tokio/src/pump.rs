@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 
 use crate::hub::{Hub, Names, Work};
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Underway};
 
 /// How long a request may go unanswered before it is dropped: the machine has given up on it long
 /// before, but a late grant is still worth to be released.
@@ -61,6 +61,9 @@ impl Drop for Pump {
             self.hub.watched(flight, WatchEvent::Ended(ended));
         }
         self.hub.pump_ended();
+        if self.hub.is_closing() {
+            self.hub.end_recording();
+        }
     }
 }
 
@@ -127,7 +130,7 @@ impl Pump {
         }
     }
 
-    fn await_answer(&self, request: Request) {
+    fn await_answer(&self, request: Underway) {
         self.requests.push(Box::pin(async move {
             let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
             answer.unwrap_or(Answer::Nothing)
@@ -170,7 +173,10 @@ impl Pump {
 }
 
 async fn read(hub: &Hub, key: &Arc<str>) -> Result<KeyState, StoreError> {
-    let read = hub.store.read(Arc::clone(key));
+    let read = hub.read(&Names {
+        key: Arc::clone(key),
+        lock: None,
+    });
     match tokio::time::timeout(REQUEST_TIMEOUT, read).await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::unavailable("the store did not answer")),

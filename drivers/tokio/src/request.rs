@@ -9,12 +9,14 @@ use oneflight_core::{Attempt, Command, Event, FlightId};
 use oneflight_store::{
     AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Publication, Renewal, StoreError, Token,
 };
+use oneflight_trace::{Digest, Request, nanos};
 use tokio::time::Instant;
 
 use crate::hub::{Errand, Hub, Names};
+use crate::recorder;
 
 /// A request under way.
-pub(crate) type Request = BoxFuture<'static, Answer>;
+pub(crate) type Underway = BoxFuture<'static, Answer>;
 
 /// What came of a request.
 pub(crate) enum Answer {
@@ -54,43 +56,77 @@ impl Hub {
 
     /// Sends a command to the store. Never under the hub's mutex: a store may carry it out in place,
     /// and tell its watchers.
-    pub(crate) fn request(&self, errand: Errand) -> Request {
+    pub(crate) fn request(&self, errand: Errand) -> Underway {
         let Errand {
             flight,
             command,
             ttl,
             value,
         } = errand;
-        let (store, key) = (&self.store, Arc::clone(&flight.key.key));
+        let (store, names, number) = (&self.store, &flight.key, Some(flight.number));
+        let key = Arc::clone(&names.key);
         let asked = Instant::now();
+        let digest = || {
+            value
+                .as_ref()
+                .map_or(Digest(0), |(bytes, _)| Digest::of(bytes))
+        };
         match command {
             Command::Claim { attempt, seen } => {
-                let claim = store.claim(ClaimRequest {
-                    key,
-                    lock: flight.key.lock(),
-                    ttl,
+                let request = || Request::Claim {
+                    attempt,
                     seen,
-                    holder: self.holder.clone(),
-                    attempt: self.attempt_id(flight.number, attempt),
+                    ttl: nanos(ttl),
+                };
+                let claim = self.ask(names, number, request, recorder::claimed, || {
+                    store.claim(ClaimRequest {
+                        key,
+                        lock: names.lock(),
+                        ttl,
+                        seen,
+                        holder: self.holder.clone(),
+                        attempt: self.attempt_id(flight.number, attempt),
+                    })
                 });
                 Box::pin(async move { Answer::Claim(flight, attempt, asked, claim.await) })
             }
             Command::Renew { attempt, token } => {
-                let renew = store.renew(lease_id(&flight.key, token), ttl);
+                let request = || Request::Renew {
+                    token,
+                    ttl: nanos(ttl),
+                };
+                let renew = self.ask(names, number, request, recorder::renewed, || {
+                    store.renew(lease_id(names, token), ttl)
+                });
                 Box::pin(async move { Answer::Renew(flight, attempt, renew.await) })
             }
             Command::Publish { attempt, token } => {
-                let (bytes, retain) = value.unwrap_or_default();
-                let publish = store.publish(lease_id(&flight.key, token), key, bytes, retain);
+                let request = || Request::Publish {
+                    token,
+                    digest: digest(),
+                };
+                let publish = self.ask(names, number, request, recorder::published, || {
+                    let (bytes, retain) = value.clone().unwrap_or_default();
+                    store.publish(lease_id(names, token), key, bytes, retain)
+                });
                 Box::pin(async move { Answer::Publish(flight, attempt, token, publish.await) })
             }
             Command::Release { attempt, token } => {
-                let release = store.release(lease_id(&flight.key, token));
+                let request = || Request::Release { token };
+                let release = self.ask(names, number, request, recorder::released, || {
+                    store.release(lease_id(names, token))
+                });
                 Box::pin(async move { Answer::Release(flight, attempt, release.await) })
             }
             Command::Put { seen } => {
-                let (bytes, retain) = value.unwrap_or_default();
-                let put = store.put(key, bytes, retain, seen);
+                let request = || Request::Put {
+                    seen,
+                    digest: digest(),
+                };
+                let put = self.ask(names, number, request, recorder::put, || {
+                    let (bytes, retain) = value.clone().unwrap_or_default();
+                    store.put(key, bytes, retain, seen)
+                });
                 Box::pin(async move {
                     drop(put.await);
                     Answer::Nothing

@@ -5,10 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use oneflight_store::{Holder, Store, Subscription};
 
+use oneflight_trace::Freshness;
+
 use crate::call::Call;
+use crate::candidate::Candidate;
 use crate::copies::Copies;
-use crate::hub::Hub;
+use crate::hub::{Hub, Names};
 use crate::pump::CLOSING_PATIENCE;
+use crate::recorder::Recorder;
 
 /// Computes once across the fleet, and shares with everyone: one per process and store.
 ///
@@ -31,6 +35,7 @@ pub struct Builder {
     store: Arc<dyn Store>,
     local_copies: usize,
     holder: Option<Holder>,
+    recorder: Option<Recorder>,
 }
 
 impl SingleFlight {
@@ -45,6 +50,7 @@ impl SingleFlight {
             store: Arc::new(store),
             local_copies: 10_000,
             holder: None,
+            recorder: None,
         }
     }
 
@@ -76,6 +82,26 @@ impl SingleFlight {
     #[inline]
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    /// A call was served by a local copy.
+    #[inline]
+    pub(crate) fn hit<V>(
+        &self,
+        names: impl FnOnce() -> Names,
+        freshness: impl FnOnce() -> Freshness,
+        found: &Candidate<V>,
+    ) {
+        if let Some(recorder) = &self.hub().recorder {
+            let passenger = self.hub().next_passenger();
+            recorder.hit(
+                names(),
+                passenger,
+                freshness(),
+                found.revision,
+                found.digest,
+            );
+        }
     }
 
     /// The hub, with its change stream open.
@@ -110,6 +136,13 @@ impl Builder {
         self
     }
 
+    /// Writes down what happens, for `oneflight-sim check`. Default: nothing is.
+    #[must_use]
+    pub fn recorder(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// The [`SingleFlight`].
     #[must_use]
     pub fn build(self) -> SingleFlight {
@@ -117,9 +150,11 @@ impl Builder {
         let holder = self.holder.unwrap_or_else(Holder::this_process);
         // The standard library seeds its hashers from the system's randomness.
         let nonce = RandomState::new().build_hasher().finish();
+        let begin = |recorder: Recorder| recorder.begin(nonce, self.store.profile(), &holder);
+        let recorder = self.recorder.map(begin).map(Arc::new);
         SingleFlight {
             inner: Arc::new(Inner {
-                hub: Arc::new(Hub::new(self.store, copies, holder, nonce)),
+                hub: Arc::new(Hub::new(self.store, copies, holder, nonce, recorder)),
                 changes: OnceLock::new(),
             }),
         }

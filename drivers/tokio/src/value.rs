@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_store::{Entry, Revision, Token};
+use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::copies::Copy;
+use crate::hub::Hub;
 
 /// A value that came from the store or from a fill, decoded at most once per type in practice: the
 /// first caller's decoding is shared with the others.
@@ -58,6 +60,11 @@ impl Value {
         self.decoded.get().is_some()
     }
 
+    /// What stands for it in a recording.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
+    }
+
     pub(crate) fn bytes(&self) -> Bytes {
         self.bytes.clone()
     }
@@ -83,10 +90,11 @@ impl Arrived {
     }
 
     /// A copy to keep, once somebody has decoded the value.
-    pub(crate) fn copy(&self) -> Option<Copy> {
+    pub(crate) fn copy(&self, hub: &Hub) -> Option<Copy> {
         let value = Arc::clone(self.value.decoded.get()?);
         Some(Copy {
             value,
+            digest: hub.digest(&self.value),
             revision: self.revision,
             token: self.token,
             times: self.times,

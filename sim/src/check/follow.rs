@@ -206,8 +206,10 @@ impl Checker {
             let mut flight = *flight;
             flight.reasons += ticks;
             self.report("L9 Budget", node, Some(key), liveness::l9_budget(&flight));
-            // Whoever has just come does not answer a release.
-            self.state.key(key).claims += u32::from(flight.claims_sent > 1);
+            // Whoever has just come does not answer a release, and who does not see the grants cannot tell
+            // which release a claim is for.
+            let counts = self.state.sees_store && flight.claims_sent > 1;
+            self.state.key(key).claims += u32::from(counts);
             let state = &self.state.keys[key.index()];
             let (herd, late) = (self.state.l8_herd(state), self.state.l2_claimed(state));
             self.report("L8 Herd", node, Some(key), herd);
@@ -272,9 +274,6 @@ impl Checker {
                 let story = format!("call {}: {story}", passenger.0);
                 self.broken(invariant, node, Some(key), story);
             }
-        }
-        if !self.state.sees_store {
-            self.recorded.landed(key, outcome, digest);
         }
         self.state.call(node, passenger.0).landed = true;
         self.state.node(node).close(key, passenger.0);

@@ -148,6 +148,9 @@ impl Checker {
             .records
             .iter()
             .any(|record| matches!(record.what, What::Committed { .. }));
+        if !checker.state.sees_store {
+            checker.recorded = recorded::Recorded::of(trace);
+        }
         for Record { at, node, what } in &trace.records {
             checker.see(*at, *node, what);
         }
@@ -165,9 +168,9 @@ impl Checker {
     #[must_use]
     pub fn finish(&mut self) -> Vec<Violation> {
         if !self.state.sees_store {
-            for (invariant, key, story) in std::mem::take(&mut self.recorded).finish() {
-                self.report(invariant, 0, Some(key), Some(story));
-            }
+            let room = MOST_VIOLATIONS.saturating_sub(self.violations.len());
+            let found = std::mem::take(&mut self.recorded).finish();
+            self.violations.extend(found.into_iter().take(room));
         }
         std::mem::take(&mut self.violations)
     }
@@ -293,5 +296,8 @@ impl Observer for Checker {
     fn see(&mut self, at: Nanos, node: NodeId, what: &What<Key>) {
         self.state.at = at;
         self.follow(node, what);
+        if !self.state.sees_store {
+            self.recorded.see(at, node, what);
+        }
     }
 }

@@ -118,9 +118,6 @@ impl Checker {
         match event {
             Event::LeaseGranted { attempt, token, .. } => {
                 flight.granted = Some(*token);
-                if !self.state.sees_store {
-                    self.recorded.granted(key, *token, node, number);
-                }
                 self.claim_answered(node, key, number, *attempt, Some(*token));
             }
             Event::Held { attempt, token, .. } => {
@@ -144,16 +141,11 @@ impl Checker {
             Event::Published { revision, .. } => {
                 let token = flight.token;
                 flight.publish = None;
-                let mut digest = None;
                 for passenger in self.state.node(node).open_calls(key).to_vec() {
                     let call = self.state.call(node, passenger);
                     if call.fill_token == token && call.computed.is_some() {
                         call.acknowledged = Some(*revision);
-                        digest = call.computed;
                     }
-                }
-                if !self.state.sees_store {
-                    self.recorded.published(key, *revision, token, digest);
                 }
             }
             Event::FillDone { result, .. } => {
@@ -326,7 +318,8 @@ impl Checker {
             let current = flight.retired.is_none_or(|retired| retired == at);
             let claimed = flight.claim.map(|(_, sent, _)| sent);
             let published = flight.publish.map(|(_, sent)| sent);
-            let unanswered = |sent: Option<Nanos>| sent.is_some_and(|sent| now - sent >= timeout);
+            let unanswered =
+                |sent: Option<Nanos>| sent.is_some_and(|sent| now.saturating_sub(sent) >= timeout);
             // Whoever lands over a publish that was not acknowledged has found it out for all aboard.
             current && (unanswered(claimed) || unanswered(published))
         })

@@ -199,7 +199,7 @@ impl Picture {
         let node = &mut self.nodes[position];
         match &record.what {
             // A process that takes another's place has its name: the number tells them apart.
-            What::Up { name } if *name != node.name => node.name = format!("{id}: {name}"),
+            What::Up { name, .. } if *name != node.name => node.name = format!("{id}: {name}"),
             What::Down { crashed } => {
                 node.down = Some(at);
                 node.crashed = *crashed;

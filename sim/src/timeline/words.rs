@@ -258,7 +258,7 @@ fn order(order: &Order<Key>) -> String {
 /// What happened, in a line.
 pub(super) fn what(what: &What<Key>) -> String {
     match what {
-        What::Up { name } => format!("{name} is up"),
+        What::Up { name, .. } => format!("{name} is up"),
         What::Down { crashed: true } => "killed".to_owned(),
         What::Down { crashed: false } => "closed".to_owned(),
         What::Told {

@@ -19,7 +19,7 @@ impl<O: Observer> World<'_, O> {
         self.slots[slot] = node;
         let id = u64::from(node) + 1;
         let name = format!("node {}", slot + 1);
-        self.emit(id, &What::Up { name });
+        self.emit(id, &What::Up { name, clock: None });
         let connected = self.plan.copies && self.cuts[slot] == (0, 0);
         self.nodes[node as usize].changes_up = connected;
         if connected {

@@ -435,6 +435,7 @@ fn what_comes_back_is_what_the_store_answered() {
     hears(&composite, 0, held(1, None)).breaks(&["Store"]);
     // Nothing is known of a store that is not seen.
     let mut unseen = Story::new();
+    unseen.sees_store = false;
     unseen.calls(BOB);
     hears(&unseen, 0, granted(1, 0, TTL)).passes();
 }

@@ -15,6 +15,8 @@ use oneflight_sim::trace::{
     Trace, VERSION, What,
 };
 
+use oneflight_sim::world::Observer as _;
+
 use crate::words::{ANY, BOUNDS, KEY, SECOND, TTL, Who, cached, computed, revision, token};
 
 /// The number of every order to fill.
@@ -25,6 +27,8 @@ const FILL: Attempt = Attempt::new(99);
 pub(crate) struct Story {
     pub(crate) profile: StoreProfile,
     pub(crate) bounds: Option<Bounds>,
+    /// Whoever writes this down sees the store's commits, even if there are none.
+    pub(crate) sees_store: bool,
     pub(crate) key: Key,
     pub(crate) policy: Policy,
     pub(crate) freshness: Freshness,
@@ -47,6 +51,7 @@ impl Story {
         Self {
             profile: StoreProfile::STRICT,
             bounds: Some(BOUNDS),
+            sees_store: true,
             key: KEY,
             policy: Policy::DEFAULT,
             freshness: ANY,
@@ -484,11 +489,19 @@ impl Story {
             bounds: self.bounds,
             config: serde_json::Value::Null,
         };
-        Checker::check(&Trace {
+        let trace = Trace {
             headers: vec![header],
             records: self.records.clone(),
             ..Trace::default()
-        })
+        };
+        if !self.sees_store {
+            return Checker::check(&trace);
+        }
+        let mut checker = Checker::of(&trace.headers).seeing_the_store();
+        for Record { at, node, what } in &trace.records {
+            checker.see(*at, *node, what);
+        }
+        checker.finish()
     }
 
     /// The story breaks these, in this order, and no others.

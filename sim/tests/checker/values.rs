@@ -49,6 +49,7 @@ fn s4_a_value_that_nobody_has_committed_is_served_to_nobody() {
 #[test]
 fn s4_without_the_stores_commits_only_labels_are_judged() {
     let mut story = Story::new();
+    story.sees_store = false;
     story.calls(BOB);
     story
         .branch(|it| _ = it.lands(BOB, awaited(1), Some(1)))

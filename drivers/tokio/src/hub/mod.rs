@@ -5,26 +5,28 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_core::{
-    Arrival, Attempt, Command, Event, FlightId, Flights, Instant, Notice, PassengerId, Policy,
-    Verdict,
+    Arrival, Attempt, Command, Event, FlightId, Flights, Instant, Notice, Order, PassengerId,
+    Policy, Verdict,
 };
 use oneflight_store::{
     Change, Holder, KeyState, LockState, Revision, Store, StoreError, Token, WatchEvent,
     default_lock,
 };
+use oneflight_trace::{Freshness, What};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::pump;
-use crate::request::Request;
+use crate::recorder::Recorder;
+use crate::request::Underway;
 use crate::value::{Arrived, Times};
 
 mod seat;
@@ -57,7 +59,7 @@ pub(crate) enum Work {
     /// Carry out a command, or send it to the store.
     Errand(Errand),
     /// Wait for the answer to a request.
-    Request(Request),
+    Request(Underway),
     /// Look again at these keys: changes may have been missed.
     Revalidate(Vec<Arc<str>>),
 }
@@ -92,6 +94,9 @@ pub(crate) struct Hub {
     pub(crate) holder: Holder,
     /// Tells this process from all others, past and present.
     pub(crate) nonce: u64,
+    pub(crate) recorder: Option<Arc<Recorder>>,
+    /// The number of the last caller.
+    passengers: AtomicU64,
     state: Mutex<State>,
     /// Changes only under the mutex; a caller who waits reads it without.
     pump_runs: AtomicBool,
@@ -104,19 +109,26 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(store: Arc<dyn Store>, copies: Copies, holder: Holder, nonce: u64) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        copies: Copies,
+        holder: Holder,
+        nonce: u64,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Self {
         Self {
             store,
             copies,
             clock: Clock::new(),
             holder,
             nonce,
+            recorder,
+            passengers: AtomicU64::new(0),
             state: Mutex::new(State {
                 flights: Flights::new(),
                 seats: HashMap::default(),
                 desks: BTreeMap::new(),
                 outbox: Vec::new(),
-                passengers: 0,
                 armed: Instant::NEVER,
                 busy: false,
                 closing: false,
@@ -141,12 +153,20 @@ impl Hub {
         mut policy: Policy,
         known: Verdict,
         takes_any: bool,
+        freshness: Freshness,
     ) -> Seat {
         let mailbox = Arc::new(Mailbox::new(takes_any));
         let id = self.with_sending(|state, hub| {
-            state.passengers += 1;
-            let id = PassengerId(state.passengers);
-            policy.seed = hub.nonce ^ state.passengers.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let id = hub.next_passenger();
+            policy.seed = hub.nonce ^ id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            if let Some(recorder) = &hub.recorder {
+                let key = names.clone();
+                recorder.note(What::Began {
+                    key,
+                    passenger: id,
+                    freshness,
+                });
+            }
             state.seats.insert(id, Arc::clone(&mailbox));
             state.desks.entry(names.clone()).or_default().seats += 1;
             let notice = Notice::Boarded {
@@ -165,6 +185,11 @@ impl Hub {
             mailbox,
             landed: false,
         }
+    }
+
+    /// Each caller has a larger number than those before it.
+    pub(crate) fn next_passenger(&self) -> PassengerId {
+        PassengerId(self.passengers.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Does something under the mutex, tells the machine, and carries out what it orders.
@@ -198,7 +223,7 @@ impl Hub {
         let mut notices: Vec<_> = notice.into_iter().collect();
         while !notices.is_empty() {
             for notice in notices {
-                for order in state.flights.handle(self.clock.now(), notice) {
+                for order in self.tell(&mut state.flights, notice) {
                     state.carry_out(order, self, &mut calls);
                 }
             }
@@ -223,6 +248,27 @@ impl Hub {
             self.work.notify_one();
         }
         (result, calls.pump)
+    }
+
+    fn note(&self, what: What<Names>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.note(what);
+        }
+    }
+
+    /// Tells the machine something, and writes it down if anything is.
+    fn tell(&self, flights: &mut Flights<Names>, notice: Notice<Names>) -> Vec<Order<Names>> {
+        let now = self.clock.now();
+        let Some(recorder) = &self.recorder else {
+            return flights.handle(now, notice);
+        };
+        let orders = flights.handle(now, notice.clone());
+        recorder.note(What::Told {
+            now,
+            notice,
+            orders: orders.clone(),
+        });
+        orders
     }
 
     pub(crate) fn tick(self: &Arc<Self>) {
@@ -386,8 +432,12 @@ impl Hub {
                         desk.moved = desk.moved.max(revision);
                     }
                 }
-                Change::Gap(_) => state.gap = true,
+                Change::Gap(_) => {
+                    state.gap = true;
+                    hub.note(What::Changes { connected: false });
+                }
                 Change::Connected => {
+                    hub.note(What::Changes { connected: true });
                     // What was read before is looked at again, and so is what is about to be kept.
                     if mem::take(&mut state.gap) {
                         let mut keys = hub.copies.keys();
@@ -422,7 +472,7 @@ impl Hub {
     }
 
     /// Lets the pump wait for a request.
-    pub(crate) fn hand_over(&self, request: Request) {
+    pub(crate) fn hand_over(&self, request: Underway) {
         self.state().outbox.push(Work::Request(request));
         self.work.notify_one();
     }
@@ -461,9 +511,26 @@ impl Hub {
     }
 
     pub(crate) fn close(&self) {
-        self.state().closing = true;
+        let mut state = self.state();
+        state.closing = true;
+        let idle = !state.has_work() && !state.busy;
+        drop(state);
+        if idle {
+            self.end_recording();
+        }
         self.closed.notify_one();
         self.work.notify_one();
+    }
+
+    /// The last handle is gone, and so is the pump or all that it had to do: nothing is left to tell.
+    pub(crate) fn end_recording(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.end(self.state().has_work());
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state().closing
     }
 
     /// Sees to it that the pump runs if there is something to do: what was left behind when its runtime
@@ -475,5 +542,11 @@ impl Hub {
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
         !self.pump_runs.load(Ordering::Relaxed) || !state.has_work() && !state.busy
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.end_recording();
     }
 }

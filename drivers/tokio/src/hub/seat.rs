@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use oneflight_core::{Attempt, Event, FillResult, FlightId, Notice, Outcome, PassengerId, Verdict};
 use oneflight_store::StoreError;
+use oneflight_trace::{Digest, What};
 
 use super::state::Computed;
 use super::{Calls, Hub, Names};
@@ -51,6 +52,23 @@ pub(crate) enum Filled {
     },
     Failed(Failure),
     Panicked,
+}
+
+impl Filled {
+    fn result(&self) -> FillResult {
+        match self {
+            Self::Value { .. } => FillResult::Value,
+            Self::Failed(_) => FillResult::Error,
+            Self::Panicked => FillResult::Panic,
+        }
+    }
+
+    fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Value { value, .. } => Some(value),
+            Self::Failed(_) | Self::Panicked => None,
+        }
+    }
 }
 
 /// What the machine has for one caller. Its mutex may be taken under the hub's, never the other way
@@ -150,28 +168,57 @@ impl Seat {
         });
     }
 
+    /// A fill is about to begin.
+    pub(crate) fn fill_begins(&self, flight: &FlightId<Names>, attempt: Attempt, lease: &Lease) {
+        if let Some(recorder) = &self.hub.recorder {
+            recorder.write(What::FillBegan {
+                key: flight.key.clone(),
+                passenger: self.id,
+                flight: flight.number,
+                attempt,
+                token: lease.token(),
+            });
+        }
+    }
+
+    /// The call has ended with this.
+    pub(crate) fn landed(self, outcome: Outcome, digest: Option<Digest>) {
+        if let Some(recorder) = &self.hub.recorder {
+            recorder.write(What::Landed {
+                key: self.names.clone(),
+                passenger: self.id,
+                outcome,
+                digest,
+                local: false,
+            });
+        }
+    }
+
     pub(crate) fn fill_done(&self, flight: FlightId<Names>, attempt: Attempt, filled: Filled) {
-        self.hub.with_sending(|state, _| {
+        self.hub.with_sending(|state, hub| {
+            if let Some(recorder) = &hub.recorder {
+                recorder.note(What::FillEnded {
+                    key: flight.key.clone(),
+                    passenger: self.id,
+                    flight: flight.number,
+                    attempt,
+                    result: filled.result(),
+                    digest: filled.value().map(Value::digest),
+                });
+            }
+            let result = filled.result();
             let desk = state.desks.get_mut(&flight.key);
-            let result = match filled {
-                Filled::Value { value, retain } => {
-                    if let Some(desk) = desk {
-                        desk.computed = Some(Computed {
-                            value,
-                            retain,
-                            done: tokio::time::Instant::now(),
-                        });
-                    }
-                    FillResult::Value
+            match (filled, desk) {
+                (Filled::Value { value, retain }, Some(desk)) => {
+                    desk.computed = Some(Computed {
+                        value,
+                        retain,
+                        done: tokio::time::Instant::now(),
+                    });
                 }
-                Filled::Failed(failure) => {
-                    if let Some(desk) = desk {
-                        desk.failure = Some(failure);
-                    }
-                    FillResult::Error
-                }
-                Filled::Panicked => FillResult::Panic,
-            };
+                (Filled::Failed(failure), Some(desk)) => desk.failure = Some(failure),
+                (Filled::Panicked, _) | (_, None) => {}
+            }
             let event = Event::FillDone { attempt, result };
             ((), Some(Notice::Answered { flight, event }))
         });
@@ -183,7 +230,13 @@ impl Drop for Seat {
         if self.landed {
             return;
         }
-        self.hub.with(|state, _| {
+        self.hub.with(|state, hub| {
+            if let Some(recorder) = &hub.recorder {
+                recorder.write(What::Left {
+                    key: self.names.clone(),
+                    passenger: self.id,
+                });
+            }
             if state.seats.remove(&self.id).is_some()
                 && let Some(desk) = state.desks.get_mut(&self.names)
             {

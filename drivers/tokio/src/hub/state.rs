@@ -23,7 +23,6 @@ pub(super) struct State {
     pub(super) seats: HashMap<PassengerId, Arc<Mailbox>, DefaultHashBuilder>,
     pub(super) desks: BTreeMap<Names, Desk>,
     pub(super) outbox: Vec<Work>,
-    pub(super) passengers: u64,
     /// When the pump will wake by itself.
     pub(super) armed: Instant,
     /// The pump has requests at the store.
@@ -196,7 +195,7 @@ impl State {
             && arrived.revision >= desk.moved
             && arrived.revision > desk.copied
             && !matches!(outcome, Outcome::Cached { stale: true, .. })
-            && let Some(copy) = arrived.copy()
+            && let Some(copy) = arrived.copy(hub)
         {
             desk.copied = arrived.revision;
             hub.copies.insert(&names.key, copy);
