@@ -10,6 +10,7 @@ pub mod fates;
 pub mod minimize;
 pub mod plan;
 pub mod replay;
+pub mod seed;
 pub mod stats;
 pub mod timeline;
 pub mod world;

@@ -5,12 +5,14 @@ mod file;
 mod minimize;
 mod report;
 mod run;
+mod seed_algorithm;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oneflight_sim::batch::Batch;
 use oneflight_sim::draw::Profile;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -56,6 +58,24 @@ enum Command {
         /// Where to write the plan; to the terminal by default.
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// Run the algorithm that oneflight replaces in the same worlds, and show what it breaks.
+    SeedAlgorithm {
+        /// The seeds: A..B, without B.
+        #[arg(long, default_value = "0..20000", value_parser = seeds)]
+        seeds: std::ops::Range<u64>,
+        /// Only this seed, with all that it breaks.
+        #[arg(long, conflicts_with = "seeds")]
+        seed: Option<u64>,
+        /// What goes wrong.
+        #[arg(long, value_enum, default_value_t = ProfileName::Swarm)]
+        profile: ProfileName,
+        /// How many threads; all of the machine's by default.
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Write the trace of the one seed.
+        #[arg(long, requires = "seed")]
+        trace: Option<PathBuf>,
     },
     /// Judge a trace: of a simulated run, or a recording of real processes.
     Check {
@@ -173,6 +193,22 @@ pub(crate) fn main() -> Result<ExitCode> {
             profile,
             out,
         } => minimize::run(seed, bug.as_deref(), profile.profile(), out),
+        Command::SeedAlgorithm {
+            seeds,
+            seed,
+            profile,
+            jobs,
+            trace,
+        } => match seed {
+            Some(seed) => seed_algorithm::one(seed, profile.profile(), trace.as_deref()),
+            None => Ok(seed_algorithm::run(&Batch {
+                from: seeds.start,
+                until: seeds.end,
+                profile: profile.profile(),
+                nodes: None,
+                jobs: jobs.unwrap_or_else(run::processors),
+            })),
+        },
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
         Command::Timeline { files, out } => file::timeline(&files, &out),

@@ -10,6 +10,7 @@ mod faults;
 mod net;
 mod node;
 mod queue;
+mod seed;
 mod store;
 
 use crate::bugs::Bug;
@@ -20,6 +21,7 @@ use crate::trace::{Bounds, Fault, Header, Key, Nanos, NodeId, VERSION, What};
 use caller::Call;
 use node::Node;
 use queue::{Event, Queue};
+pub use seed::run_seed_algorithm;
 use store::Store;
 
 /// Who is told what happens.
@@ -156,6 +158,16 @@ impl<'a, O: Observer> World<'a, O> {
 
     /// Runs it to its end.
     pub fn run(mut self) -> Run {
+        self.start();
+        while let Some(event) = self.next() {
+            self.happen(event);
+        }
+        let pending = self.pending();
+        self.end(pending)
+    }
+
+    /// What is planned is put into the queue, and the processes begin.
+    fn start(&mut self) {
         let plan = self.plan;
         for slot in 0..plan.clocks.len() {
             self.slots.push(0);
@@ -170,15 +182,17 @@ impl<'a, O: Observer> World<'a, O> {
             self.queue.push(fault.at, Event::Fault { index });
         }
         self.queue.push(plan.heal_at, Event::Heal);
-        while let Some((at, event)) = self.queue.pop() {
-            self.now = at;
-            self.events += 1;
-            if self.events > MOST_EVENTS {
-                break;
-            }
-            self.happen(event);
-        }
-        let pending = self.pending();
+    }
+
+    /// What happens next, if anything does.
+    fn next(&mut self) -> Option<Event> {
+        let (at, event) = self.queue.pop()?;
+        self.now = at;
+        self.events += 1;
+        (self.events <= MOST_EVENTS).then_some(event)
+    }
+
+    fn end(mut self, pending: Vec<String>) -> Run {
         self.emit(0, &What::Ended { pending });
         Run {
             events: self.events,
