@@ -20,6 +20,7 @@ mod recorded;
 mod safety;
 mod state;
 mod told;
+mod unwatched;
 
 use std::fmt;
 

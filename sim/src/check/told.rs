@@ -249,10 +249,7 @@ impl Checker {
             Command::Watch => flight.watching = true,
             Command::Unwatch => {
                 flight.watching = false;
-                for position in 0..callers {
-                    let passenger = state.open_calls(key)[position];
-                    state.call(passenger).prompt = None;
-                }
+                self.unwatches(node, key);
             }
             Command::Publish { .. } => flight.publishing = true,
             Command::Put { seen } => {

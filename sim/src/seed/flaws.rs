@@ -88,6 +88,7 @@ pub fn classify(violation: &Violation, records: &[Record<Key>]) -> Finding {
         "L4 NoVainTimeout" => Some(4),
         "L5 DegradePrompt" => Some(12),
         "L6 Heartbeat" => case.heartbeat(),
+        "L7 Quiescent" => case.is_held_by_itself().then_some(7),
         "L8 Herd" => Some(19),
         _ => None,
     };
@@ -198,6 +199,21 @@ impl<'a> Case<'a> {
                 _ => false,
             },
             _ => false,
+        })
+    }
+
+    /// A claim was answered that somebody holds the lock: the claim itself, repeated underway.
+    fn is_held_by_itself(&self) -> bool {
+        self.moment().any(|what| {
+            matches!(
+                what,
+                What::Committed {
+                    again: true,
+                    request: Request::Claim { .. },
+                    answer: Answer::Held { .. },
+                    ..
+                }
+            )
         })
     }
 
