@@ -67,14 +67,17 @@ enum Command {
         /// Only this seed, with all that it breaks.
         #[arg(long, conflicts_with = "seeds")]
         seed: Option<u64>,
+        /// A plan to run, in place of one drawn from a seed.
+        #[arg(long, conflicts_with_all = ["seeds", "seed"])]
+        plan: Option<PathBuf>,
         /// What goes wrong.
         #[arg(long, value_enum, default_value_t = ProfileName::Swarm)]
         profile: ProfileName,
         /// How many threads; all of the machine's by default.
         #[arg(long)]
         jobs: Option<usize>,
-        /// Write the trace of the one seed.
-        #[arg(long, requires = "seed")]
+        /// Write the trace of the one run.
+        #[arg(long)]
         trace: Option<PathBuf>,
     },
     /// Judge a trace: of a simulated run, or a recording of real processes.
@@ -196,19 +199,24 @@ pub(crate) fn main() -> Result<ExitCode> {
         Command::SeedAlgorithm {
             seeds,
             seed,
+            plan,
             profile,
             jobs,
             trace,
-        } => match seed {
-            Some(seed) => seed_algorithm::one(seed, profile.profile(), trace.as_deref()),
-            None => Ok(seed_algorithm::run(&Batch {
-                from: seeds.start,
-                until: seeds.end,
-                profile: profile.profile(),
-                nodes: None,
-                jobs: jobs.unwrap_or_else(run::processors),
-            })),
-        },
+        } => {
+            let profile = profile.profile();
+            if plan.is_none() && seed.is_none() {
+                return Ok(seed_algorithm::run(&Batch {
+                    from: seeds.start,
+                    until: seeds.end,
+                    profile,
+                    nodes: None,
+                    jobs: jobs.unwrap_or_else(run::processors),
+                }));
+            }
+            let plan = seed_algorithm::plan(plan.as_deref(), seed.unwrap_or(0), profile)?;
+            seed_algorithm::one(&plan, trace.as_deref())
+        }
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
         Command::Timeline { files, out } => file::timeline(&files, &out),

@@ -1,5 +1,6 @@
 //! `seed-algorithm`: what the algorithm that oneflight replaces breaks in the same worlds.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use oneflight_sim::batch::{Batch, Progress};
 use oneflight_sim::draw::{Profile, draw};
 use oneflight_sim::seed;
+use oneflight_sim::plan::Plan;
 use oneflight_sim::seed::batch::{self, Findings, Row};
 use oneflight_sim::seed::flaws::{Finding, classify, story};
 
@@ -80,15 +82,23 @@ fn share(part: u64, whole: u64) -> String {
     format!("{:.2}", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
-pub(super) fn one(seed: u64, profile: Profile, path: Option<&Path>) -> Result<ExitCode> {
-    let plan = draw(seed, profile, None);
-    let run = seed::run(&plan);
-    if let Some(path) = path {
-        write(path, &seed::lines(&plan, &run))?;
+/// The plan that is asked for: of a file, or drawn from a seed.
+pub(super) fn plan(file: Option<&Path>, seed: u64, profile: Profile) -> Result<Plan> {
+    Ok(match file {
+        Some(path) => serde_json::from_reader(File::open(path)?)?,
+        None => draw(seed, profile, None),
+    })
+}
+
+pub(super) fn one(plan: &Plan, trace: Option<&Path>) -> Result<ExitCode> {
+    let run = seed::run(plan);
+    if let Some(path) = trace {
+        write(path, &seed::lines(plan, &run))?;
     }
     println!(
-        "seed {seed}, {}, the seed's algorithm: {} processes, {} calls, {} events, {} ms simulated, \
-         {} violations",
+        "seed {}, {}, the seed's algorithm: {} processes, {} calls, {} events, {} ms simulated, {} \
+         violations",
+        plan.seed,
         plan.profile,
         plan.clocks.len(),
         plan.calls.len(),
@@ -97,10 +107,8 @@ pub(super) fn one(seed: u64, profile: Profile, path: Option<&Path>) -> Result<Ex
         run.violations.len()
     );
     for violation in &run.violations {
-        println!(
-            "{:<3} {violation}",
-            classify(violation, &run.records).to_string()
-        );
+        let finding = classify(violation, &run.records).to_string();
+        println!("{finding:<3} {violation}");
     }
     Ok(if run.violations.is_empty() {
         ExitCode::SUCCESS

@@ -85,7 +85,8 @@ pub fn classify(violation: &Violation, records: &[Record<Key>]) -> Finding {
             .slept_on_a_free_lock()
             .or_else(|| case.slept_on_a_gap()),
         "L3 Takeover" => Some(3),
-        "L4 NoVainTimeout" => Some(4),
+        // It serves as stale what it would have found fresh, had it asked.
+        "L4 NoVainTimeout" | "S10 HonestStale" => Some(4),
         "L5 DegradePrompt" => Some(12),
         "L6 Heartbeat" => case.heartbeat(),
         "L7 Quiescent" => case.is_held_by_itself().then_some(7),

@@ -26,7 +26,7 @@ pub fn run_seed_algorithm<O: Observer>(plan: &Plan, observer: &mut O) -> Run {
     plan.store.profile.atomic_claim = true;
     plan.store.profile.atomic_publish = true;
     let mut observer = WithoutFeeds(observer);
-    let mut world = World::new(&plan, &mut observer);
+    let mut world = World::new(&plan, &mut observer).keeping_fates();
     // A snapshot wakes nobody: the replica takes it in by itself.
     world.bug = Some(Bug::WatchGap);
     world.store.profile.atomic_publish = false;
