@@ -31,9 +31,11 @@ impl Checker {
     /// A flight is about to stop listening: have its callers been left waiting for a value that
     /// satisfies them?
     pub(super) fn unwatches(&mut self, node: NodeId, key: Key) {
+        let whole = !self.state.key(key).amnesia;
         for passenger in self.state.node(node).open_calls(key).to_vec() {
             let call = *self.state.call(node, passenger);
-            let late = self.state.l2_landed(node, &call).filter(|_| !call.ordered_to_land);
+            let late = self.state.l2_landed(node, &call);
+            let late = late.filter(|_| whole && !call.ordered_to_land);
             self.report("L2 Prompt", node, Some(key), late);
             self.state.call(node, passenger).prompt = None;
         }

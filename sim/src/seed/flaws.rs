@@ -301,10 +301,12 @@ impl<'a> Case<'a> {
         blocked
     }
 
-    /// Somebody had subscribed when the lock was free, and was never told so.
+    /// Somebody listened when the lock was free, and was never told so: it subscribed too late (F2), or
+    /// its feed had a gap (F18).
     fn slept_on_a_free_lock(&self) -> Option<u8> {
         let mut free = false;
-        let mut sleepers: Vec<(NodeId, u64)> = Vec::new();
+        let mut listening: Vec<(NodeId, u64)> = Vec::new();
+        let mut sleepers: Vec<(NodeId, u64, u8)> = Vec::new();
         for record in self.past {
             match &record.what {
                 What::Committed { key, answer, .. } if *key == self.key => match answer {
@@ -319,20 +321,37 @@ impl<'a> Case<'a> {
                     key,
                     watcher,
                     flight,
-                } if *key == self.key && free => sleepers.push((*watcher, *flight)),
-                What::Told {
-                    notice:
-                        Notice::Answered {
+                } if *key == self.key => {
+                    let again = listening.contains(&(*watcher, *flight));
+                    listening.push((*watcher, *flight));
+                    if free {
+                        sleepers.push((*watcher, *flight, if again { 18 } else { 2 }));
+                    }
+                }
+                What::Told { notice, orders, .. } => {
+                    if let Notice::Answered {
+                        flight,
+                        event: Event::LockReleased,
+                    } = notice
+                    {
+                        sleepers.retain(|it| (it.0, it.1) != (record.node, flight.number));
+                    }
+                    for order in orders {
+                        if let Order::Command {
                             flight,
-                            event: Event::LockReleased,
-                        },
-                    ..
-                } => sleepers.retain(|it| *it != (record.node, flight.number)),
+                            command: Command::Unwatch,
+                        } = order
+                        {
+                            listening.retain(|it| *it != (record.node, flight.number));
+                        }
+                    }
+                }
                 _ => {}
             }
         }
-        // What was seen is a claim that came late, or a landing.
-        (!sleepers.is_empty() && self.landed().is_none()).then_some(2)
+        // What was seen is a watch that ended, or a claim that came late: not a landing.
+        let (.., flaw) = sleepers.first()?;
+        self.landed().is_none().then_some(*flaw)
     }
 
     /// The call that landed late was subscribed when its process lost its feed and got it back.
