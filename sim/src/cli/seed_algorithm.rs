@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use oneflight_sim::batch::{Batch, Progress};
 use oneflight_sim::draw::{Profile, draw};
-use oneflight_sim::seed;
 use oneflight_sim::plan::Plan;
+use oneflight_sim::seed;
 use oneflight_sim::seed::batch::{self, Findings, Row};
 use oneflight_sim::seed::flaws::{Finding, classify, story};
 
