@@ -147,10 +147,10 @@ impl Caller {
                 }
                 Look::Absent | Look::Stale(_) => {}
             },
-            (State::Waiting { until }, Input::LockEvent { released }) => {
-                if released || now >= until {
-                    self.retry(now, look, &mut actions);
-                }
+            (State::Waiting { until }, Input::LockEvent { released })
+                if released || now >= until =>
+            {
+                self.retry(now, look, &mut actions);
             }
             (State::Waiting { .. }, Input::Slept) => self.retry(now, look, &mut actions),
             (State::BackingOff { .. }, Input::Slept) => self.claim(&mut actions),

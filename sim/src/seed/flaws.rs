@@ -177,20 +177,27 @@ impl<'a> Case<'a> {
             return false;
         };
         let granted = self.granted_at(token).unwrap_or(0);
-        let last = self.writes().filter(|(at, ..)| *at <= granted).next_back();
+        let last = self.writes().rfind(|(at, ..)| *at <= granted);
         let Some((_, _, standing)) = last else {
             return false;
         };
-        self.past.iter().any(|record| match &record.what {
-            What::Told { notice, .. } if record.node == self.violation.node => match notice {
-                Notice::Judged {
-                    passenger: other,
-                    verdict,
-                    ..
-                }
-                | Notice::Boarded {
-                    passenger: other,
-                    known: verdict,
+        let node = self.violation.node;
+        self.past
+            .iter()
+            .filter(|record| record.node == node)
+            .any(|record| match &record.what {
+                What::Told {
+                    notice:
+                        Notice::Judged {
+                            passenger: other,
+                            verdict,
+                            ..
+                        }
+                        | Notice::Boarded {
+                            passenger: other,
+                            known: verdict,
+                            ..
+                        },
                     ..
                 } => {
                     *other == passenger
@@ -198,9 +205,7 @@ impl<'a> Case<'a> {
                         && verdict.revision == standing
                 }
                 _ => false,
-            },
-            _ => false,
-        })
+            })
     }
 
     /// A claim was answered that somebody holds the lock: the claim itself, repeated underway.

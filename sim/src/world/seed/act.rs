@@ -215,10 +215,10 @@ impl<O: Observer> Fleet<'_, O> {
 
     fn land(&mut self, call: u32, outcome: Outcome, digest: Option<Digest>, local: bool) {
         let process = &self.processes[call as usize];
-        let with_value = match outcome {
-            Outcome::Cached { .. } | Outcome::Computed { .. } | Outcome::Awaited { .. } => true,
-            _ => false,
-        };
+        let with_value = matches!(
+            outcome,
+            Outcome::Cached { .. } | Outcome::Computed { .. } | Outcome::Awaited { .. }
+        );
         let landed = What::Landed {
             key: self.key(call),
             passenger: PassengerId(process.passenger),
