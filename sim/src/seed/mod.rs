@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub(crate) mod caller;
+mod case;
 pub mod flaws;
 pub(crate) mod heartbeat;
 
