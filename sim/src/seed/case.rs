@@ -132,12 +132,24 @@ impl<'a> Case<'a> {
         })
     }
 
-    pub(super) fn is_put(&self) -> bool {
-        self.commits()
-            .next_back()
-            .is_some_and(|(at, _, request, _)| {
-                at == self.violation.at && matches!(request, Request::Put { .. })
-            })
+    /// An unfenced put has replaced something else than its own value, carried out before.
+    pub(super) fn is_clobbered(&self) -> bool {
+        let mut moves =
+            self.commits()
+                .rev()
+                .filter_map(|(_, _, request, answer)| match (request, answer) {
+                    (Request::Put { digest, .. }, Answer::Written { .. }) => {
+                        Some((true, Some(digest)))
+                    }
+                    (Request::Publish { digest, .. }, Answer::Published { .. }) => {
+                        Some((false, Some(digest)))
+                    }
+                    (Request::Forget, Answer::Written { .. }) => Some((false, None)),
+                    _ => None,
+                });
+        let last = moves.next();
+        let put = last.filter(|(put, _)| *put).and_then(|(_, digest)| digest);
+        put.is_some() && moves.next().is_some_and(|(_, digest)| digest != put)
     }
 
     /// The value that a call landed with is not in the store, nor was it ever.

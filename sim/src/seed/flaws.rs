@@ -75,7 +75,7 @@ pub fn classify(violation: &Violation, records: &[Record<Key>]) -> Finding {
     };
     let flaw = match violation.invariant {
         "S5 NoRedundantFill" => Some(if case.had_judged_it_stale() { 14 } else { 1 }),
-        "S3 NoStalePublish" => case.is_put().then_some(9),
+        "S3 NoStalePublish" => case.is_clobbered().then_some(9),
         "S4 Provenance" => case.is_uncommitted().then_some(10),
         "S9 HonestFailure" => case.failure(),
         "S11 NoPoison" => Some(15),
