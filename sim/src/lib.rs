@@ -12,6 +12,7 @@ pub mod minimize;
 pub mod model;
 pub mod plan;
 pub mod replay;
+pub mod seed;
 pub mod stats;
 pub mod steps;
 pub mod timeline;

@@ -106,15 +106,7 @@ impl Checker {
                 key,
                 watcher,
                 flight,
-            } => {
-                let state = self.state.key(*key);
-                state
-                    .watchers
-                    .retain(|open| (open.0, open.1) != (*watcher, *flight));
-                if state.claim_due.is_some_and(|due| due.2 == *watcher) {
-                    state.claim_due = None;
-                }
-            }
+            } => self.watch_closed(*key, *watcher, *flight),
             What::Changes { connected } => {
                 self.state.node(node).connected = connected.then_some(at);
             }

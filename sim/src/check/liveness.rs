@@ -90,9 +90,9 @@ impl State {
         if lease.ended || self.at <= due {
             return None;
         }
+        // Whoever listened before the lapse was told how long the lock is held.
         let (node, _, _) = key.watchers.iter().find(|(node, _, since)| {
-            *since < lease.granted.max(lease.lapses.saturating_sub(lease.ttl))
-                && !self.is_disturbed(*node, *since, self.at)
+            *since < lease.lapses && !self.is_disturbed(*node, *since, self.at)
         })?;
         Some(format!(
             "token {} lapsed at {} ns while node {node} waited, and was not taken over by {due} ns",

@@ -21,6 +21,7 @@ mod requests;
 mod safety;
 mod state;
 mod told;
+mod unwatched;
 
 pub(crate) use safety::is_definite;
 

@@ -267,10 +267,7 @@ impl Checker {
             Command::Watch => (flight.watching, flight.unwatched) = (true, false),
             Command::Unwatch => {
                 (flight.watching, flight.unwatched) = (false, true);
-                for position in 0..callers {
-                    let passenger = state.open_calls(key)[position];
-                    state.call(passenger).prompt = None;
-                }
+                self.unwatches(node, key);
             }
             Command::Publish { attempt, .. } => {
                 flight.publishing = true;

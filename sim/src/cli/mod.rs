@@ -6,12 +6,14 @@ mod minimize;
 mod model;
 mod report;
 mod run;
+mod seed_algorithm;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oneflight_sim::batch::Batch;
 use oneflight_sim::draw::Profile;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -63,6 +65,27 @@ enum Command {
     },
     /// Search all that a few processes, callers and faults can do with one key.
     Model(Model),
+    /// Run the algorithm that oneflight replaces in the same worlds, and show what it breaks.
+    SeedAlgorithm {
+        /// The seeds: A..B, without B.
+        #[arg(long, default_value = "0..20000", value_parser = seeds)]
+        seeds: std::ops::Range<u64>,
+        /// Only this seed, with all that it breaks.
+        #[arg(long, conflicts_with = "seeds")]
+        seed: Option<u64>,
+        /// A plan to run, in place of one drawn from a seed.
+        #[arg(long, conflicts_with_all = ["seeds", "seed"])]
+        plan: Option<PathBuf>,
+        /// What goes wrong.
+        #[arg(long, value_enum, default_value_t = ProfileName::Swarm)]
+        profile: ProfileName,
+        /// How many threads; all of the machine's by default.
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Write the trace of the one run.
+        #[arg(long)]
+        trace: Option<PathBuf>,
+    },
     /// Judge a trace: of a simulated run, or a recording of real processes.
     Check {
         /// The traces; those of several processes are put together.
@@ -215,6 +238,27 @@ pub(crate) fn main() -> Result<ExitCode> {
             out,
         } => minimize::run(seed, bug.as_deref(), profile.profile(), out),
         Command::Model(options) => model::run(&options),
+        Command::SeedAlgorithm {
+            seeds,
+            seed,
+            plan,
+            profile,
+            jobs,
+            trace,
+        } => {
+            let profile = profile.profile();
+            if plan.is_none() && seed.is_none() {
+                return Ok(seed_algorithm::run(&Batch {
+                    from: seeds.start,
+                    until: seeds.end,
+                    profile,
+                    nodes: None,
+                    jobs: jobs.unwrap_or_else(run::processors),
+                }));
+            }
+            let plan = seed_algorithm::plan(plan.as_deref(), seed.unwrap_or(0), profile)?;
+            seed_algorithm::one(&plan, trace.as_deref())
+        }
         Command::Check { files } => file::check(&files),
         Command::Replay { files } => file::replay(&files),
         Command::Timeline { files, out } => file::timeline(&files, &out),

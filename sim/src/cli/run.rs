@@ -106,7 +106,7 @@ fn with_bug(options: &Run) -> String {
     bug.map_or_else(String::new, |bug| format!(" --bug {bug}"))
 }
 
-fn show(progress: &Progress, runs: u64, finished: impl Fn() -> bool) {
+pub(super) fn show(progress: &Progress, runs: u64, finished: impl Fn() -> bool) {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {msg}");
     let bar =
         ProgressBar::new(runs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -164,7 +164,7 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn write(path: &Path, lines: &[Line<Key>]) -> Result<()> {
+pub(super) fn write(path: &Path, lines: &[Line<Key>]) -> Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     for line in lines {
         write_line(&mut out, line)?;

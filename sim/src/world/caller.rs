@@ -16,7 +16,7 @@ use crate::plan::{CallPlan, Predicate};
 use crate::trace::{Digest, Fault, Freshness, Key, Nanos, What};
 
 /// The bit of a digest that says that its value does not decode.
-const GARBLED: u64 = 1 << 63;
+pub(super) const GARBLED: u64 = 1 << 63;
 
 #[derive(Debug, Default)]
 pub(super) struct Call {
@@ -439,7 +439,7 @@ fn judge(plan: &CallPlan, arrived: &Arrived, started: Nanos, bug: Option<Bug>) -
     }
 }
 
-fn policy(plan: &CallPlan, seed: u64) -> Policy {
+pub(super) fn policy(plan: &CallPlan, seed: u64) -> Policy {
     Policy {
         lease_ttl: Duration::from_nanos(plan.ttl),
         wait_timeout: Duration::from_nanos(plan.wait),

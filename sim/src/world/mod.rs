@@ -11,6 +11,7 @@ mod net;
 mod node;
 mod queue;
 mod room;
+mod seed;
 pub(crate) mod store;
 
 use crate::bugs::Bug;
@@ -23,6 +24,7 @@ use node::Node;
 use oneflight_core::Order;
 use queue::{Event, Queue};
 pub use room::Room;
+pub use seed::run_seed_algorithm;
 use store::Store;
 
 /// Who is told what happens.
@@ -169,6 +171,16 @@ impl<'a, O: Observer> World<'a, O> {
     /// Runs it to its end, in the room of runs before.
     pub fn run_in(mut self, room: &mut Room) -> Run {
         self.enter(room);
+        self.start();
+        while let Some(event) = self.next() {
+            self.happen(event);
+        }
+        let pending = self.pending();
+        self.end(pending, room)
+    }
+
+    /// What is planned is put into the queue, and the processes begin.
+    fn start(&mut self) {
         let plan = self.plan;
         for slot in 0..plan.clocks.len() {
             self.slots.push(0);
@@ -183,15 +195,17 @@ impl<'a, O: Observer> World<'a, O> {
             self.queue.push(fault.at, Event::Fault { index });
         }
         self.queue.push(plan.heal_at, Event::Heal);
-        while let Some((at, event)) = self.queue.pop() {
-            self.now = at;
-            self.events += 1;
-            if self.events > MOST_EVENTS {
-                break;
-            }
-            self.happen(event);
-        }
-        let pending = self.pending();
+    }
+
+    /// What happens next, if anything does.
+    fn next(&mut self) -> Option<Event> {
+        let (at, event) = self.queue.pop()?;
+        self.now = at;
+        self.events += 1;
+        (self.events <= MOST_EVENTS).then_some(event)
+    }
+
+    fn end(mut self, pending: Vec<String>, room: &mut Room) -> Run {
         self.emit(0, &What::Ended { pending });
         self.leave_to(room);
         Run {
