@@ -13,9 +13,11 @@ mod departing;
 mod filling;
 mod filling_locally;
 mod landed;
-mod laws;
+mod ledger;
+mod machine;
 mod publishing;
 mod releasing;
+mod strategies;
 mod table;
 mod waiting;
 #[cfg(feature = "serde")]
