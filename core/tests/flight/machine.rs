@@ -6,7 +6,8 @@
 use core::time::Duration;
 
 use oneflight_core::{
-    Command, Event, FillResult, Flight, Instant, Outcome, Phase, Policy, Revision, Token, Verdict,
+    Command, Commands, Event, FillResult, Flight, Instant, Outcome, Phase, Policy, Revision, Token,
+    Verdict,
 };
 use proptest::prelude::*;
 use proptest::strategy::Union;
@@ -162,7 +163,7 @@ impl Life {
         let before = self.flight;
         let commands = self.flight.handle(Instant::from_nanos(now), event);
         if judge {
-            self.judge(&before, now, event);
+            self.judge(&before, now, event, &commands);
             self.ledger.judge(&before, event, &commands, &self.flight);
         }
         self.ledger.enter(&before, event, &commands, &self.flight);
@@ -172,9 +173,10 @@ impl Life {
     }
 
     /// The laws of time.
-    fn judge(&self, before: &Flight, now: u64, event: Event) {
+    fn judge(&self, before: &Flight, now: u64, event: Event, told: &Commands) {
         let mut clamped = *before;
-        let _ = clamped.handle(Instant::from_nanos(now.max(self.now)), event);
+        let again = clamped.handle(Instant::from_nanos(now.max(self.now)), event);
+        assert_eq!(again, *told);
         assert_eq!(clamped, self.flight, "an earlier moment counts as the last");
         if before.phase() == Phase::Landed {
             assert_eq!(self.flight.phase(), Phase::Landed, "nothing leaves Landed");

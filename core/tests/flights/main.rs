@@ -5,6 +5,9 @@
     reason = "tests look at what matters to them, and panic when they fail"
 )]
 
-mod model;
+mod interleavings;
+mod laws;
 mod passengers;
 mod scenario;
+mod store;
+mod world;
