@@ -132,8 +132,8 @@ impl Ledger {
         let Some(attempt) = event.attempt() else {
             return;
         };
-        let kinds = self.orders.iter().filter(|(_, it)| it.contains(&attempt));
-        if let Some((kind, _)) = kinds.last()
+        let mut kinds = self.orders.iter().filter(|(_, it)| it.contains(&attempt));
+        if let Some((kind, _)) = kinds.next_back()
             && kind.is_answered_by(event)
         {
             self.settled.insert(attempt);

@@ -9,6 +9,7 @@ mod scenario;
 
 mod backing_off;
 mod claiming;
+mod commands;
 mod departing;
 mod filling;
 mod filling_locally;

@@ -1,7 +1,8 @@
 //! The fill's value is at the store.
 
 use oneflight_core::{
-    Command, Event, FillResult, Judgement, Outcome, Phase, Policy, Unpublished, Verdict, Why,
+    Command, Commands, Event, FillResult, Judgement, Outcome, Phase, Policy, Unpublished, Verdict,
+    Why,
 };
 
 use crate::scenario::*;
@@ -141,6 +142,27 @@ fn fenced_and_elected_again_fills_again() {
         }]
     );
     assert_eq!(it.flight.lease().unwrap().token, token(TOKEN + 1));
+}
+
+/// Fenced at 0 ms, elected again, and fenced once more at this moment.
+fn fenced_again(policy: Policy, ms: u64) -> Commands {
+    let mut it = Scenario::launch(policy, Verdict::UNKNOWN)
+        .then(|it| it.granted(TOKEN))
+        .then(|it| it.done(FillResult::Value))
+        .then(Scenario::fenced)
+        .then(|it| it.granted(TOKEN + 1))
+        .then(|it| it.done(FillResult::Value));
+    it.ms = ms;
+    it.tell(it.fenced())
+}
+
+#[test]
+fn fenced_again_rides_on_for_as_long_as_the_caller_is_patient() {
+    let fenced = [Command::Land(Outcome::Fenced)];
+    assert_eq!(fenced_again(Policy::DEFAULT, 34_999), [claim(7, 0)]);
+    assert_eq!(fenced_again(Policy::DEFAULT, 35_000), fenced);
+    assert_eq!(fenced_again(Policy::DEFAULT, 35_001), fenced);
+    assert_eq!(fenced_again(zero_wait(), 0), fenced);
 }
 
 #[test]
