@@ -407,7 +407,7 @@ fn these_lives_reach_every_phase_and_outcome() {
     let mut runner = TestRunner::deterministic();
     let (mut phases, mut outcomes) = (BTreeSet::new(), BTreeSet::new());
     let lives = Lives::sequential_strategy(60);
-    for _ in 0..120 {
+    for _ in 0..250 {
         let (mut life, facts, _) = lives.new_tree(&mut runner).unwrap().current();
         for (when, fact) in facts {
             for command in life.step(when, fact, false) {
