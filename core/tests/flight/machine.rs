@@ -345,13 +345,13 @@ impl ReferenceStateMachine for Lives {
             },
         );
         let mut all = vec![
-            (12, (ticks(), Just(Fact::Tick)).boxed()),
+            (16, (ticks(), Just(Fact::Tick)).boxed()),
             (2, (moments(), Just(Fact::Tick)).boxed()),
             (10, told(news().boxed())),
             (1, told(ends().boxed())),
             // Anything at all, to any attempt.
             (3, told(events().boxed())),
-            (2, (moments(), handed_over).boxed()),
+            (5, (moments(), handed_over).boxed()),
         ];
         for kind in life.ledger.open() {
             let due = answers(kind).prop_map(move |it| Fact::Answer(kind, 0, it));

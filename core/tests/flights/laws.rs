@@ -7,7 +7,7 @@ use oneflight_core::{
     Order, Outcome, PassengerId, Policy, Revision, Token, Verdict,
 };
 
-use crate::store::{Key, nanos};
+use crate::store::{Cell, Key, nanos};
 
 /// One caller, and what it was told.
 #[derive(Clone, Debug)]
@@ -25,8 +25,9 @@ pub(crate) struct Caller {
     mute: bool,
     pub(crate) left: bool,
     landed: Option<Outcome>,
-    /// The last revision it was asked to judge, and the one it said satisfies it.
+    /// The last revision it was asked to judge, the last it judged, and the one that satisfies it.
     asked: Revision,
+    judged: Revision,
     satisfied_by: Option<Revision>,
 }
 
@@ -51,6 +52,7 @@ impl Caller {
             left: false,
             landed: None,
             asked: Revision::NEVER,
+            judged: Revision::NEVER,
             satisfied_by: None,
         }
     }
@@ -115,6 +117,7 @@ impl Laws {
         notice: &Notice<Key>,
         orders: &[Order<Key>],
         flights: &Flights<Key>,
+        cells: &BTreeMap<Key, Cell>,
     ) {
         let clock = self.clocks.entry(process).or_default();
         *clock = now.max(*clock);
@@ -127,7 +130,34 @@ impl Laws {
                 assert_eq!(ordered_for(order), key, "{notice:?}: {order:?}");
             }
         }
+        self.who_is_judging_is_handed_no_lease(notice, orders, cells);
         self.no_lease_leaks(process, notice, orders, flights);
+    }
+
+    /// It may be satisfied: it is not to fill before it has judged what stands now.
+    fn who_is_judging_is_handed_no_lease(
+        &self,
+        notice: &Notice<Key>,
+        orders: &[Order<Key>],
+        cells: &BTreeMap<Key, Cell>,
+    ) {
+        let granted = |event: &Event| matches!(event, Event::LeaseGranted { .. });
+        if matches!(notice, Notice::Answered { event, .. } if granted(event)) {
+            return;
+        }
+        for order in orders {
+            if let Order::Fill {
+                flight,
+                passenger,
+                lease: Some(_),
+                ..
+            } = order
+            {
+                let (caller, cell) = (&self.callers[passenger], &cells[&flight.key]);
+                let judging = caller.asked > caller.judged && caller.asked.get() == cell.revision;
+                assert!(!judging, "{passenger:?} is judging, and handed a lease");
+            }
+        }
     }
 
     fn no_lease_leaks(
@@ -202,7 +232,9 @@ impl Laws {
     pub(crate) fn asks(&mut self, passenger: PassengerId, revision: Revision) -> bool {
         let caller = self.callers.get_mut(&passenger).unwrap();
         assert!(caller.is_aboard(), "{passenger:?} is not aboard");
-        assert!(revision > caller.asked, "{passenger:?} is asked again");
+        // What a filler was asked before may have gone under: it is asked again.
+        let news = revision > caller.asked || caller.filled;
+        assert!(news, "{passenger:?} is asked again");
         caller.asked = revision;
         !caller.mute
     }
@@ -210,6 +242,7 @@ impl Laws {
     /// A caller judges.
     pub(crate) fn judges(&mut self, passenger: PassengerId, verdict: Verdict) {
         let caller = self.callers.get_mut(&passenger).unwrap();
+        caller.judged = verdict.revision;
         if verdict.judgement == Judgement::Fresh && verdict.revision == caller.asked {
             caller.satisfied_by = Some(verdict.revision);
         }

@@ -96,7 +96,7 @@ impl World {
         }
         let moment = now - slip;
         self.laws
-            .orders_are_lawful(process, moment, &notice, &orders, flights);
+            .orders_are_lawful(process, moment, &notice, &orders, flights, &self.cells);
         if let Notice::Answered { flight, event } = notice
             && event.attempt().is_some()
             && !matches!(event, Event::Unavailable { .. })
