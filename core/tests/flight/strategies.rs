@@ -19,7 +19,10 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
         (0_u64..10_000).prop_map(|it| Some(Duration::from_millis(it)))
     ];
     (
-        (0_u64..10_000, prop_oneof![Just(0), 1_u64..20_000]),
+        (
+            0_u64..10_000,
+            prop_oneof![Just(0), 1_u64..500, 1_u64..20_000],
+        ),
         (0_u64..5_000, 0_u64..500),
         (fill_timeout, unavailable, fenced, abort, any::<u64>()),
     )

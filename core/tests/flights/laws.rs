@@ -172,9 +172,13 @@ impl Laws {
             match *event {
                 Event::LeaseGranted { token, .. } => {
                     let id = (process, flight.clone(), token);
-                    self.grants.entry(id).or_default().told += 1;
+                    let grant = self.grants.entry(id).or_default();
+                    grant.told += 1;
                     if held == Some(token) {
-                        self.held.insert((process, flight.clone()));
+                        // Told again, it may be lost by now.
+                        if grant.told == 1 {
+                            self.held.insert((process, flight.clone()));
+                        }
                     } else {
                         let frees = orders.iter().any(|order| {
                             matches!(order, Order::Command { flight: it, command: Command::Release { token: freed, .. } }
