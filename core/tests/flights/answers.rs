@@ -32,3 +32,17 @@ fn a_value_that_answers_a_claim_repeated_since_is_news_and_no_more() {
     let orders = process.judged(1, 9, Judgement::Fresh);
     assert_eq!(landings(&orders), [(1, cached(9, false))]);
 }
+
+#[test]
+fn who_is_still_judging_is_not_handed_the_lease() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.newer(8);
+    let _ = process.judged(1, 8, Judgement::Stale);
+    let _ = process.granted(9);
+    assert_eq!(process.board(2, Policy::DEFAULT), [judge(2, 8)]);
+    // What stands may satisfy it: the lease is freed, not filled under.
+    assert_eq!(process.leave(1), [release(1, 4, 9)]);
+    let orders = process.judged(2, 8, Judgement::Fresh);
+    assert_eq!(landings(&orders), [(2, awaited(8))]);
+}
