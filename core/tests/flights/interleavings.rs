@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
+use crate::faults::Loss;
 use crate::store::Key;
-use crate::world::{KEYS, Loss, PROCESSES, World};
+use crate::world::{KEYS, PROCESSES, World};
 
 const MS: u64 = 1_000_000;
 

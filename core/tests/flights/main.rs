@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod faults;
 mod interleavings;
 mod laws;
 mod passengers;
