@@ -130,3 +130,24 @@ fn a_pause_and_a_patience_that_end_together_end_the_call() {
         [Command::Unwatch, Command::Land(Outcome::TimedOut)]
     );
 }
+
+#[test]
+fn a_value_that_is_judged_anew_may_satisfy() {
+    let mut it = Scenario::launch(Policy::DEFAULT, stale(3))
+        .then(|it| it.held(1_000))
+        .then(|_| Event::LockReleased);
+    assert_eq!(it.tell(key_event(fresh(3))), [Command::Unwatch, awaited(3)]);
+}
+
+#[test]
+fn a_pause_that_would_end_with_the_patience_is_not_begun() {
+    let until = Scenario::backing_off().flight.deadline().unwrap().at;
+    let patience = Policy {
+        wait_timeout: until.since(at(0)),
+        ..Policy::DEFAULT
+    };
+    let mut it = Scenario::waiting();
+    let _ = it.tell(handed_over(patience, 0, Verdict::UNKNOWN));
+    // The lock may be free for the taking.
+    assert_eq!(it.tell(Event::LockReleased), [claim(2, 0)]);
+}

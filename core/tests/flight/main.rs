@@ -9,13 +9,16 @@ mod scenario;
 
 mod backing_off;
 mod claiming;
+mod commands;
 mod departing;
 mod filling;
 mod filling_locally;
 mod landed;
-mod laws;
+mod ledger;
+mod machine;
 mod publishing;
 mod releasing;
+mod strategies;
 mod table;
 mod waiting;
 #[cfg(feature = "serde")]

@@ -1,7 +1,8 @@
 //! The fill's value is at the store.
 
 use oneflight_core::{
-    Command, Event, FillResult, Judgement, Outcome, Phase, Policy, Unpublished, Verdict, Why,
+    Command, Commands, Event, FillResult, Judgement, Outcome, Phase, Policy, Unpublished, Verdict,
+    Why,
 };
 
 use crate::scenario::*;
@@ -141,6 +142,36 @@ fn fenced_and_elected_again_fills_again() {
         }]
     );
     assert_eq!(it.flight.lease().unwrap().token, token(TOKEN + 1));
+}
+
+/// Fenced at 0 ms, elected again, and fenced once more at this moment.
+fn fenced_again(policy: Policy, ms: u64) -> (Scenario, Commands) {
+    let mut it = Scenario::launch(policy, Verdict::UNKNOWN)
+        .then(|it| it.granted(TOKEN))
+        .then(|it| it.done(FillResult::Value))
+        .then(Scenario::fenced)
+        .then(|it| it.granted(TOKEN + 1))
+        .then(|it| it.done(FillResult::Value));
+    it.ms = ms;
+    let commands = it.tell(it.fenced());
+    (it, commands)
+}
+
+#[test]
+fn fenced_again_rides_on_for_as_long_as_the_caller_is_patient() {
+    let fenced = [Command::Land(Outcome::Fenced)];
+    let ends = |policy, ms| fenced_again(policy, ms).1;
+    assert_eq!(ends(Policy::DEFAULT, 34_999), [claim(7, 0)]);
+    assert_eq!(ends(Policy::DEFAULT, 35_000), fenced);
+    assert_eq!(ends(Policy::DEFAULT, 35_001), fenced);
+    assert_eq!(ends(zero_wait(), 0), fenced);
+}
+
+#[test]
+fn the_patience_of_a_caller_counts_from_its_first_fence() {
+    let (mut it, _) = fenced_again(Policy::DEFAULT, 20_000);
+    let _ = it.tell(it.held(60_000));
+    assert_eq!(it.due(), Some((35_000, Why::WaitTimeout)));
 }
 
 #[test]

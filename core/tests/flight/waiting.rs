@@ -150,3 +150,9 @@ fn a_new_caller_who_does_not_wait_lands_at_once() {
         [Command::Unwatch, cached(3, true)]
     );
 }
+
+#[test]
+fn a_value_that_is_judged_anew_may_satisfy() {
+    let mut it = Scenario::launch(Policy::DEFAULT, stale(3)).then(|it| it.held(1_000));
+    assert_eq!(it.tell(key_event(fresh(3))), [Command::Unwatch, awaited(3)]);
+}

@@ -2,12 +2,14 @@
 
 use core::fmt::Debug;
 
-use oneflight_core::{Arrival, Event, FlightId, Notice, Order, Outcome, PassengerId, Policy};
+use oneflight_core::{
+    Arrival, Event, Flight, FlightId, Notice, Order, Outcome, PassengerId, Policy,
+};
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::laws::{Watched, events, policies, verdicts};
-use crate::scenario::{Scenario, cases};
+use crate::scenario::{Scenario, at, cases};
+use crate::strategies::{events, policies, verdicts};
 
 #[track_caller]
 fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(it: &T) {
@@ -27,19 +29,19 @@ proptest! {
     ) {
         survives(&policy);
         survives(&known);
-        let mut it = Watched::launch(policy, known, 0);
+        let (mut it, _) = Flight::launch(policy, known, at(0));
         let flight = FlightId { key: "key".to_owned(), number: 7 };
         let passenger = PassengerId(u64::MAX);
         for event in events {
             survives(&event);
             survives(&Notice::Answered { flight: flight.clone(), event });
-            for command in it.step(1, event) {
+            for command in it.handle(at(1), event) {
                 survives(&command);
                 survives(&Order::Command { flight: flight.clone(), command });
             }
-            survives(&it.flight);
-            survives(&it.flight.phase());
-            survives(&it.flight.deadline());
+            survives(&it);
+            survives(&it.phase());
+            survives(&it.deadline());
         }
         survives(&Notice::Boarded { key: 3_u8, passenger, policy, known });
         survives(&Notice::Judged { key: 3_u8, passenger, verdict: known });
@@ -61,10 +63,7 @@ fn a_flight_read_from_json_flies_on() {
     let text = serde_json::to_string(&it.flight).unwrap();
     let mut again: oneflight_core::Flight = serde_json::from_str(&text).unwrap();
     let event = it.renewed();
-    assert_eq!(
-        again.handle(crate::scenario::at(it.ms), event),
-        it.tell(event)
-    );
+    assert_eq!(again.handle(at(it.ms), event), it.tell(event));
     assert_eq!(again, it.flight);
 }
 

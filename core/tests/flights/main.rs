@@ -5,6 +5,11 @@
     reason = "tests look at what matters to them, and panic when they fail"
 )]
 
-mod model;
+mod answers;
+mod faults;
+mod interleavings;
+mod laws;
 mod passengers;
 mod scenario;
+mod store;
+mod world;
