@@ -33,7 +33,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// Appends to a file, which is made if there is none. When it cannot be written to any more, the
-    /// recording ends, `on_failure` is told why, and the calls go on.
+    /// recording ends, `on_failure` is told why, and the calls go on. It is told in the middle of a
+    /// call's work: it must not block, and must not call the [`SingleFlight`](crate::SingleFlight).
     ///
     /// # Errors
     ///
