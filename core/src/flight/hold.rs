@@ -66,6 +66,12 @@ pub(super) struct Publishing {
     uncertain: bool,
 }
 
+impl Publishing {
+    pub(super) fn is_the_callers_own(&self) -> bool {
+        self.caller == Caller::Filled
+    }
+}
+
 /// Who will land when the value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -349,6 +349,21 @@ impl Flight {
         self.phase() == Phase::Claiming && self.awaits(claim)
     }
 
+    /// Whether a grant to this claim is for replacing a revision that the caller has not judged: the
+    /// claim was sent by the one before, who had.
+    pub(crate) fn overlooks(&self, attempt: Attempt, generation: Revision) -> bool {
+        matches!(
+            self.state,
+            State::Claiming { claim, seen, .. }
+                if claim == attempt && self.seen < generation && generation <= seen
+        )
+    }
+
+    /// Whether the caller's own value is at the store.
+    pub(crate) fn publishes_its_own(&self) -> bool {
+        matches!(self.state, State::Publishing { publishing, .. } if publishing.is_the_callers_own())
+    }
+
     /// Whether the call has waited for another's fill.
     pub(crate) const fn has_waited(&self) -> bool {
         self.waited

@@ -26,7 +26,7 @@ mod ride;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::{Attempt, Command, Deadline, Event, Flight, Instant, Phase};
+use crate::{Attempt, Command, Deadline, Event, Flight, Instant, Phase, Token};
 pub use notice::{Arrival, FlightId, Notice, Order, PassengerId};
 use ride::Ride;
 
@@ -50,9 +50,18 @@ struct Air<K> {
     /// The number of the last flight.
     flights: u64,
     /// Flights without passengers that still clean up.
-    retiring: BTreeMap<u64, (K, Flight)>,
+    retiring: BTreeMap<u64, Retiring<K>>,
     timers: BTreeSet<(Instant, Timer<K>)>,
     orders: Vec<Order<K>>,
+}
+
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+struct Retiring<K> {
+    key: K,
+    flight: Flight,
+    /// Its last claim: the passengers below were aboard when it was sent, and may still be there.
+    claim_line: (Attempt, PassengerId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +133,7 @@ impl<K: Ord + Clone> Flights<K> {
                 // Nobody is left to judge it, but it is an answer: no lease was granted.
                 Some(_) | None => {
                     if let Some(attempt) = attempt {
+                        self.overheard(&flight, attempt, latest.max(arrival.token));
                         self.air.clean_up(flight, ride::held(attempt));
                     }
                 }
@@ -215,7 +225,21 @@ impl<K: Ord + Clone> Flights<K> {
                 self.rides.remove(&flight.key);
             }
         } else {
+            if let Some((attempt, token)) = ride::told_of_grants(event) {
+                self.overheard(&flight, attempt, token);
+            }
             self.air.clean_up(flight, event);
+        }
+    }
+
+    /// The claim of a flight that has landed is answered: some who were aboard when it was sent fly on
+    /// without it, and the answer tells them what it would have told them there.
+    fn overheard(&mut self, flight: &FlightId<K>, attempt: Attempt, token: Option<Token>) {
+        if let Some(ride) = self.rides.get_mut(&flight.key)
+            && let Some(retiring) = self.air.retiring.get(&flight.number)
+            && retiring.claim_line.0 == attempt
+        {
+            ride.raise_floors_below(retiring.claim_line.1, token);
         }
     }
 
@@ -240,8 +264,8 @@ impl<K: Ord + Clone> Flights<K> {
                     }
                 }
                 Timer::Retiring(number) => {
-                    if let Some((key, _)) = self.air.retiring.get(&number) {
-                        let flight = Air::flight_id(key, number);
+                    if let Some(retiring) = self.air.retiring.get(&number) {
+                        let flight = Air::flight_id(&retiring.key, number);
                         self.air.clean_up(flight, Event::Tick);
                     }
                 }
@@ -292,18 +316,19 @@ impl<K: Ord + Clone> Air<K> {
     }
 
     /// Takes a flight that has no passengers any more, until its clean-up is done.
-    fn retire(&mut self, key: &K, number: u64, flight: Flight) {
+    fn retire(&mut self, number: u64, retiring: Retiring<K>) {
+        let Retiring { key, flight, .. } = &retiring;
         if flight.phase() == Phase::Landed {
             let flight = Self::flight_id(key, number);
             return self.orders.push(Order::Retired { flight });
         }
-        self.set_timer(&Timer::Retiring(number), Instant::NEVER, due(&flight));
-        self.retiring.insert(number, (key.clone(), flight));
+        self.set_timer(&Timer::Retiring(number), Instant::NEVER, due(flight));
+        self.retiring.insert(number, retiring);
     }
 
     /// An event for a flight that has no passengers any more.
     fn clean_up(&mut self, id: FlightId<K>, event: Event) {
-        let Some((_, flight)) = self.retiring.get_mut(&id.number) else {
+        let Some(Retiring { flight, .. }) = self.retiring.get_mut(&id.number) else {
             if let Event::LeaseGranted { token, .. } = event {
                 // Granted to a flight that gave up long ago: it must not leak.
                 let attempt = Attempt::new(0);

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::passenger::{Passenger, ask, land};
-use super::{Air, Arrival, Order, PassengerId};
+use super::{Air, Arrival, Order, PassengerId, Retiring};
 use crate::flight::is_after;
 use crate::{
     Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort, Outcome,
@@ -156,10 +156,29 @@ impl Ride {
     }
 
     pub(super) fn answered<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: Event) {
-        if let Event::LeaseGranted { attempt, token, .. } = event {
-            self.raise_floors(attempt, Some(token));
-        } else if let Event::Held { attempt, token, .. } = event {
+        if let Some((attempt, token)) = told_of_grants(event) {
             self.raise_floors(attempt, token);
+        }
+        if let Event::LeaseGranted {
+            attempt,
+            generation,
+            ..
+        } = event
+            && let Some(current) = &self.flight
+            && current.flight.overlooks(attempt, generation)
+        {
+            // The claim is that of a pilot who has left, and had judged what the fill is to replace. The
+            // one who has its seat now has not: the lease is for somebody who has, or is released.
+            let number = current.number;
+            let mut passengers = self.passengers.iter();
+            let judged = passengers.find(|(_, passenger)| {
+                !passenger.is_judging() && passenger.known.revision >= generation
+            });
+            let successor = judged.map(|(id, _)| *id);
+            self.seat(air, key, successor);
+            if successor.is_none() {
+                return air.clean_up(Air::flight_id(key, number), event);
+            }
         }
         self.step(air, key, event);
     }
@@ -188,12 +207,14 @@ impl Ride {
             current.newer = Some((attempt, latest));
         }
         let pilot = current.pilot;
-        let filling = match current.flight.phase() {
+        let busy = match current.flight.phase() {
             Phase::Filling | Phase::FillingLocally => pilot,
+            // Whatever has come, who publishes what it has filled lands with that; and if its predicate
+            // panics, it is not to fail over a value that stands.
+            Phase::Publishing => pilot.filter(|_| current.flight.publishes_its_own()),
             Phase::Claiming
             | Phase::Waiting
             | Phase::BackingOff
-            | Phase::Publishing
             | Phase::Departing
             | Phase::Releasing
             | Phase::Landed => None,
@@ -201,7 +222,7 @@ impl Ride {
         for (id, passenger) in &mut self.passengers {
             // Who is to fill has no time to judge: a driver that hands over one order at a time must
             // not lose the fill over it.
-            if Some(*id) != filling {
+            if Some(*id) != busy {
                 ask(air, key, *id, passenger, arrival);
             }
         }
@@ -322,9 +343,18 @@ impl Ride {
                 first.filter(|_| phase != Phase::Filling)
             })
         };
-        current.pilot = successor.map(|(id, _)| *id);
-        let event = match successor {
-            Some((_, next)) => Event::HandedOver {
+        let successor = successor.map(|(id, _)| *id);
+        self.seat(air, key, successor);
+    }
+
+    /// Gives a passenger the pilot's seat, or abandons the flight.
+    fn seat<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, successor: Option<PassengerId>) {
+        let Some(current) = &mut self.flight else {
+            return;
+        };
+        current.pilot = successor;
+        let event = match successor.and_then(|id| self.passengers.get(&id)) {
+            Some(next) => Event::HandedOver {
                 policy: next.policy,
                 started: next.started,
                 known: next.known,
@@ -629,7 +659,12 @@ impl Ride {
                 ask(air, key, *id, passenger, arrival);
             }
         }
-        air.retire(key, current.number, current.flight);
+        let retiring = Retiring {
+            key: key.clone(),
+            flight: current.flight,
+            claim_line: current.claim_line,
+        };
+        air.retire(current.number, retiring);
     }
 
     fn land_others<K: Ord + Clone>(
@@ -656,7 +691,13 @@ impl Ride {
         let Some(current) = self.flight.as_ref().filter(|it| it.claim_line.0 == attempt) else {
             return;
         };
-        for (_, passenger) in self.passengers.range_mut(..current.claim_line.1) {
+        let line = current.claim_line.1;
+        self.raise_floors_below(line, token);
+    }
+
+    /// The same for the passengers below a line.
+    pub(super) fn raise_floors_below(&mut self, line: PassengerId, token: Option<Token>) {
+        for (_, passenger) in self.passengers.range_mut(..line) {
             passenger.floor = passenger.floor.or(token);
         }
     }
@@ -673,6 +714,17 @@ impl Current {
             }
         }
         super::due(&self.flight)
+    }
+}
+
+/// The last token known to have been granted, by an answer to a claim that was not met by a value.
+pub(super) fn told_of_grants(event: Event) -> Option<(Attempt, Option<Token>)> {
+    if let Event::LeaseGranted { attempt, token, .. } = event {
+        Some((attempt, Some(token)))
+    } else if let Event::Held { attempt, token, .. } = event {
+        Some((attempt, token))
+    } else {
+        None
     }
 }
 

@@ -1,6 +1,8 @@
 //! Answers that come late, or twice.
 
-use oneflight_core::{Attempt, Judgement, Phase, Policy};
+use oneflight_core::{
+    Attempt, Event, FillResult, Judgement, Notice, Order, Phase, Policy, Revision,
+};
 
 use crate::scenario::*;
 
@@ -45,4 +47,112 @@ fn who_is_still_judging_is_not_handed_the_lease() {
     assert_eq!(process.leave(1), [release(1, 4, 9)]);
     let orders = process.judged(2, 8, Judgement::Fresh);
     assert_eq!(landings(&orders), [(2, awaited(8))]);
+}
+
+/// Grants the claim of another's making, which has seen revision 8.
+fn granted_over_8(process: &mut Process) -> Vec<Order<Key>> {
+    process.answer(|attempt| Event::LeaseGranted {
+        attempt,
+        token: token(9),
+        remaining: secs(30),
+        generation: Revision::new(8),
+    })
+}
+
+/// The first has judged revision 8 stale, claimed and left; the second is aboard.
+fn claimed_by_another(process: &mut Process) {
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.newer(8);
+    assert_eq!(process.judged(1, 8, Judgement::Stale), [claim(1, 2, 8)]);
+    assert_eq!(process.board(2, Policy::DEFAULT), [judge(2, 8)]);
+}
+
+#[test]
+fn who_is_still_judging_is_not_granted_the_lease() {
+    let mut process = Process::new();
+    claimed_by_another(&mut process);
+    assert_eq!(process.leave(1), []);
+    assert_eq!(granted_over_8(&mut process), [release(1, 3, 9)]);
+    let orders = process.judged(2, 8, Judgement::Fresh);
+    assert_eq!(landings(&orders), [(2, awaited(8))]);
+    let _ = process.answer(|attempt| Event::Released { attempt });
+    process.assert_quiescent();
+}
+
+#[test]
+fn who_was_not_granted_the_lease_claims_once_it_has_judged() {
+    let mut process = Process::new();
+    claimed_by_another(&mut process);
+    let _ = process.leave(1);
+    assert_eq!(granted_over_8(&mut process), [release(1, 3, 9)]);
+    assert_eq!(process.judged(2, 8, Judgement::Stale), [claim(2, 1, 8)]);
+}
+
+#[test]
+fn a_lease_is_granted_to_one_who_has_judged_what_is_to_be_replaced() {
+    let mut process = Process::new();
+    claimed_by_another(&mut process);
+    assert_eq!(process.leave(1), []);
+    let _ = process.board_knowing(3, Policy::DEFAULT, verdict(8, Judgement::Stale));
+    let orders = granted_over_8(&mut process);
+    let lease = process.flights.lease(&process.flight());
+    assert_eq!(orders, [fill(1, 3, 3, lease)]);
+    let orders = process.judged(2, 8, Judgement::Fresh);
+    assert_eq!(landings(&orders), [(2, cached(8, false))]);
+}
+
+#[test]
+fn a_value_that_is_gone_needs_nobody_to_judge_it() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    // The claim had seen nothing, so what revision 8 was is no more.
+    let orders = granted_over_8(&mut process);
+    let lease = process.flights.lease(&process.flight());
+    assert_eq!(orders, [fill(1, 1, 2, lease)]);
+}
+
+#[test]
+fn who_publishes_its_own_value_is_not_asked_to_judge() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.granted(7);
+    let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.done(FillResult::Value);
+    let first = Some(Attempt::new(1));
+    assert_eq!(process.arrived(first, 8, true), [judge(2, 8)]);
+    // Its successor is: it might be satisfied before the publish is acknowledged.
+    let _ = process.board(3, Policy::DEFAULT);
+    let _ = process.leave(1);
+    assert_eq!(process.arrived(None, 9, true), [judge(2, 9), judge(3, 9)]);
+}
+
+#[test]
+fn who_was_aboard_hears_what_is_answered_after_its_flight() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.newer(8);
+    let _ = process.judged(1, 8, Judgement::Absent);
+    let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.judged(2, 8, Judgement::Stale);
+    let _ = process.newer(9);
+    let _ = process.judged(1, 9, Judgement::Absent);
+    // The second was aboard when the third claim was sent; a value lands the first, and the claim is
+    // answered when the second flies by itself.
+    let third = Attempt::new(process.attempt);
+    let _ = process.heard(10);
+    let orders = process.judged(1, 10, Judgement::Fresh);
+    assert_eq!(landings(&orders), [(1, cached(10, false))]);
+    assert_eq!(process.judged(2, 10, Judgement::Stale), [claim(2, 1, 10)]);
+    let _ = process.tell(Notice::Answered {
+        flight: flight(1),
+        event: Event::Held {
+            attempt: third,
+            token: Some(token(10)),
+            remaining: Some(secs(30)),
+        },
+    });
+    // Lease 11 was granted after that.
+    assert_eq!(process.newer(11), [judge(2, 11)]);
+    let orders = process.judged(2, 11, Judgement::Stale);
+    assert_eq!(landings(&orders), [(2, cached(11, false))]);
 }

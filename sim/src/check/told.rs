@@ -177,15 +177,8 @@ impl Checker {
             return;
         };
         state.flight(number).claim = None;
-        // What comes for a flight that is over, those who were aboard are not told: the next one's claim
-        // is the first whose answer they hear.
-        let later = state.flights.iter().skip(number as usize);
-        let over = state.flights[number as usize - 1].retired.is_some();
-        if over
-            || later
-                .into_iter()
-                .any(|it| it.key == key.0 && it.claims_ordered > 0)
-        {
+        // What comes for a flight that has cleaned up, after its time for that was over, nobody hears.
+        if state.flight(number).retired.is_some() {
             return;
         }
         for position in 0..state.open_calls(key).len() {

@@ -109,6 +109,22 @@ fn s5_an_answer_to_an_earlier_claim_tells_nothing_of_who_came_later() {
 }
 
 #[test]
+fn s5_an_answer_to_a_flight_that_has_landed_is_heard_by_who_was_aboard() {
+    // Ann's flight lands before its claim is answered; the second caller of her process flies on.
+    let mut landed = Story::new();
+    landed.freshness = CHOOSY;
+    landed.calls(ANN).joins(AMY);
+    landed.lands(ANN, Outcome::TimedOut, None).claims(AMY);
+    let mut story = landed.branch(|it| _ = it.hears_held(ANN, 4));
+    story.computes(BOB, 5).grants(AMY, 6);
+    story.fills(AMY, 6).breaks(&["S5"]);
+    // Nobody keeps the flight for ever: what comes after its end is heard by nobody.
+    landed.retires(ANN).hears_held(ANN, 4);
+    landed.computes(BOB, 5).grants(AMY, 6);
+    landed.fills(AMY, 6).passes();
+}
+
+#[test]
 fn s5_a_value_that_is_no_value_to_somebody_is_no_reason() {
     for judgement in [Judgement::Absent, Judgement::Malformed] {
         granted(|_| {})
