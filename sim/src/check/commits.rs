@@ -60,7 +60,7 @@ impl Checker {
                     }
                     lease => {
                         let newest = lease.map(|lease| lease.token);
-                        wrong = Some(format!(
+                        wrong = Some(story!(
                             "a renewal of token {token} was accepted; the newest is {newest:?}"
                         ));
                     }
@@ -175,9 +175,10 @@ impl Checker {
                 .failed
                 .filter(|_| whole && call.computed == Some(digest))
             {
-                let story = format!(
+                let story = story!(
                     "call {} of node {} ended {outcome:?}, and its value was committed after that",
-                    fill.passenger, fill.node
+                    fill.passenger,
+                    fill.node
                 );
                 self.report("S9 HonestFailure", from, Some(key), Some(story));
             }
@@ -211,14 +212,12 @@ impl Checker {
             if state.flight(flight).unwatched {
                 continue; // The store has yet to hear of it.
             }
-            for position in 0..state.open_calls(key).len() {
-                let passenger = state.open_calls(key)[position];
-                let call = state.call(passenger);
+            state.each_open_call(key, |_, call| {
                 let simple = call.freshness.is_some_and(|it| !it.predicate);
                 if simple && call.policy.is_some() && !call.filling && !call.ordered_to_land {
                     call.prompt = Some((at, due, revision));
                 }
-            }
+            });
         }
     }
 

@@ -7,6 +7,7 @@ use super::{Checker, liveness, safety};
 use crate::trace::{Digest, Fault, Key, Nanos, NodeId, Request, What};
 
 impl Checker {
+    #[inline]
     pub(super) fn follow(&mut self, node: NodeId, what: &What<Key>) {
         let at = self.state.at;
         match what {
@@ -219,6 +220,7 @@ impl Checker {
         digest: Option<Digest>,
         local: bool,
     ) {
+        let at = self.state.at;
         let call = *self.state.call(node, passenger.0);
         self.state.key(key);
         let pause = self.state.stretched(liveness::pause_of(&self.state, key));
@@ -227,45 +229,34 @@ impl Checker {
         let vain = (outcome == Outcome::TimedOut && !state.amnesia)
             .then(|| self.state.l3_takeover(state, state.lease.as_ref()?, pause))
             .flatten();
-        let found = [
-            ("L3 Takeover", vain),
-            ("S8 OneLanding", safety::s8_once(&call)),
-            (
-                "S4 Provenance",
-                safety::s4_provenance(state, &call, node, outcome, digest, sees),
-            ),
-            ("S7 RideOrFill", safety::s7_awaited(&call, outcome)),
-            ("S8 OneLanding", safety::s8_label(&call, outcome)),
-            (
-                "S9 HonestFailure",
-                safety::s9_committed(state, &call, outcome),
-            ),
-            ("S9 HonestFailure", safety::s9_allowed(&call, outcome)),
-            ("S10 HonestStale", safety::s10_stale(&call, outcome)),
-            ("S11 NoPoison", safety::s11_poison(&call, outcome)),
-            ("L1 Terminates", self.state.l1_terminates(node, &call)),
-            ("L2 Prompt", self.state.l2_landed(node, &call)),
-            ("L2 Prompt", self.state.l2_wakes(node, &call)),
-            (
-                "L4 NoVainTimeout",
-                self.state.l4_vain(state, node, &call, outcome),
-            ),
-            ("L5 DegradePrompt", self.state.l5_degrade(node, &call)),
-            (
-                "S17 LocalCopiesFollow",
-                match outcome {
-                    Outcome::Cached { revision, .. } if local => {
-                        self.state.s17_copies(key, node, revision)
-                    }
-                    _ => None,
-                },
-            ),
-        ];
-        for (invariant, story) in found {
+        let violations = &mut self.violations;
+        let mut found = |invariant, story: Option<String>| {
             if let Some(story) = story {
-                let story = format!("call {}: {story}", passenger.0);
-                self.broken(invariant, node, Some(key), story);
+                let story = story!("call {}: {story}", passenger.0);
+                violations.keep(invariant, at, node, Some(key), story);
             }
+        };
+        let it = &self.state;
+        found("L3 Takeover", vain);
+        found("S8 OneLanding", safety::s8_once(&call));
+        let provenance = safety::s4_provenance(state, &call, node, outcome, digest, sees);
+        found("S4 Provenance", provenance);
+        found("S7 RideOrFill", safety::s7_awaited(&call, outcome));
+        found("S8 OneLanding", safety::s8_label(&call, outcome));
+        let committed = safety::s9_committed(state, &call, outcome);
+        found("S9 HonestFailure", committed);
+        found("S9 HonestFailure", safety::s9_allowed(&call, outcome));
+        found("S10 HonestStale", safety::s10_stale(&call, outcome));
+        found("S11 NoPoison", safety::s11_poison(&call, outcome));
+        found("L1 Terminates", it.l1_terminates(node, &call));
+        found("L2 Prompt", it.l2_landed(node, &call));
+        found("L2 Prompt", it.l2_wakes(node, &call));
+        found("L4 NoVainTimeout", it.l4_vain(state, node, &call, outcome));
+        found("L5 DegradePrompt", it.l5_degrade(node, &call));
+        if let Outcome::Cached { revision, .. } = outcome
+            && local
+        {
+            found("S17 LocalCopiesFollow", it.s17_copies(key, node, revision));
         }
         self.state.call(node, passenger.0).landed = true;
         self.state.node(node).close(key, passenger.0);
@@ -310,10 +301,8 @@ impl Checker {
         call.fenced = false;
         call.acknowledged = None;
         call.prompt = None;
-        let calls = self.state.node(node).open_calls(key).to_vec();
-        for passenger in calls {
-            self.state.call(node, passenger).degrade_by = None;
-        }
+        let state = self.state.node(node);
+        state.each_open_call(key, |_, call| call.degrade_by = None);
     }
 
     /// A watch begins with how things stand: that counts like a change.
@@ -330,8 +319,7 @@ impl Checker {
         let (value, lease) = (state.value, state.lease);
         if let Some(value) = value {
             let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
-            for passenger in self.state.node(watcher).open_calls(key).to_vec() {
-                let call = self.state.call(watcher, passenger);
+            self.state.node(watcher).each_open_call(key, |_, call| {
                 let new = call.judged.is_none_or(|judged| judged.0 < value.revision);
                 let any = call
                     .freshness
@@ -339,7 +327,7 @@ impl Checker {
                 if new && any && call.policy.is_some() && !call.filling && !call.ordered_to_land {
                     call.prompt = call.prompt.or(Some((at, due, value.revision)));
                 }
-            }
+            });
         }
         if lease.is_some_and(|lease| lease.ended) && self.state.key(key).claim_due.is_none() {
             self.freed(key);

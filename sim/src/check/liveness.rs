@@ -30,9 +30,10 @@ impl State {
             .began
             .saturating_add(self.stretched(wait) + self.slack());
         (call.fills == 0 && wait > 0 && !paused && self.at > due).then(|| {
-            format!(
+            story!(
                 "a call of {} ns that waits for {wait} ns ended at {} ns",
-                call.began, self.at
+                call.began,
+                self.at
             )
         })
     }
@@ -44,7 +45,7 @@ impl State {
             && !self.is_disturbed(node, since, due)
             && call.judged.is_none_or(|judged| judged.0 <= revision);
         late.then(|| {
-            format!(
+            story!(
                 "revision {revision}, committed at {since} ns, satisfies a call that listens, and \
                  ended at {} ns, not by {due} ns",
                 self.at
@@ -60,9 +61,10 @@ impl State {
             && self.at > due
             && !self.is_disturbed(node, call.land_ordered, self.at);
         late.then(|| {
-            format!(
+            story!(
                 "told to land at {} ns, it did at {} ns",
-                call.land_ordered, self.at
+                call.land_ordered,
+                self.at
             )
         })
     }
@@ -71,7 +73,7 @@ impl State {
     pub(super) fn l2_claimed(&self, key: &KeyState) -> Option<String> {
         let (since, due, node) = key.claim_due?;
         (self.at > due && !self.is_disturbed(node, since, due)).then(|| {
-            format!(
+            story!(
                 "the lock was freed at {since} ns while node {node} listened, and nobody claimed by \
                  {due} ns"
             )
@@ -94,9 +96,10 @@ impl State {
         let (node, _, _) = key.watchers.iter().find(|(node, _, since)| {
             *since < lease.lapses && !self.is_disturbed(*node, *since, self.at)
         })?;
-        Some(format!(
+        Some(story!(
             "token {} lapsed at {} ns while node {node} waited, and was not taken over by {due} ns",
-            lease.token, lease.lapses
+            lease.token,
+            lease.lapses
         ))
     }
 
@@ -113,7 +116,7 @@ impl State {
             return None;
         }
         if let Some(revision) = call.satisfied {
-            return Some(format!(
+            return Some(story!(
                 "{outcome:?} though revision {revision} had satisfied it"
             ));
         }
@@ -127,7 +130,7 @@ impl State {
             && told == node
             && self.at > due
             && !self.is_disturbed(node, since, self.at))
-        .then(|| format!("{outcome:?} though the lock was free since {since} ns"))
+        .then(|| story!("{outcome:?} though the lock was free since {since} ns"))
     }
 
     /// L5 `DegradePrompt`: an unreachable store is noticed while waiting too, and answered within
@@ -143,7 +146,7 @@ impl State {
                 trouble.2 == Fault::Paused && trouble.0 <= self.at && trouble.1 >= since
             });
         (self.at > due && !paused).then(|| {
-            format!(
+            story!(
                 "cut off since {since} ns, a waiting call neither degraded nor ended by {due} ns, but \
                  at {} ns",
                 self.at
@@ -175,10 +178,10 @@ impl State {
         let LeaseState { token, node, .. } = lease;
         Some(if over {
             let story =
-                format!("token {token} was left to lapse by a flight of node {node} that is over");
+                story!("token {token} was left to lapse by a flight of node {node} that is over");
             ("L7 Quiescent", story)
         } else {
-            let story = format!(
+            let story = story!(
                 "token {token} of node {node}, which was well, lapsed at {} ns",
                 lease.lapses
             );
@@ -195,7 +198,7 @@ impl State {
         };
         let due = call.fill_began + self.stretched(limit) + bounds.wake;
         (call.filling && call.fill_token == Some(*token) && self.at > due).then(|| {
-            format!(
+            story!(
                 "token {token} is renewed though its fill, begun at {} ns, is overdue since {due} ns",
                 call.fill_began
             )
@@ -210,7 +213,7 @@ impl State {
         let calm =
             self.troubles.is_empty() && self.nodes.iter().all(|node| node.troubles.is_empty());
         (calm && key.claims > limit).then(|| {
-            format!(
+            story!(
                 "{} claims for one release, by {processes} processes",
                 key.claims
             )
@@ -228,7 +231,7 @@ pub(super) fn l9_budget(flight: &FlightState) -> Option<String> {
         ..
     } = flight;
     (*claims_ordered > 1 + reasons || claims_sent > claims_ordered).then(|| {
-        format!("{claims_ordered} claims ordered, {claims_sent} sent, with {reasons} reasons to claim again")
+        story!("{claims_ordered} claims ordered, {claims_sent} sent, with {reasons} reasons to claim again")
     })
 }
 
@@ -243,7 +246,7 @@ pub(super) fn l7_ghost(
 ) -> Option<String> {
     let own = (lease.node, lease.flight, lease.claim) == (node, flight, claim);
     (own && held == Some(lease.token)).then(|| {
-        format!(
+        story!(
             "flight {flight} of node {node} is told that token {} holds the lock, which was granted to \
              its own claim",
             lease.token
@@ -255,7 +258,7 @@ pub(super) fn l7_ghost(
 pub(super) fn l1_open(call: &CallState) -> Option<String> {
     let CallState { began, .. } = call;
     call.is_open()
-        .then(|| format!("a call of {began} ns is open, and nothing is left to happen"))
+        .then(|| story!("a call of {began} ns is open, and nothing is left to happen"))
 }
 
 /// What is still pending at the end, by the invariant it breaks.

@@ -12,6 +12,14 @@
     reason = "each looks at a few kinds of records, whatever others there are"
 )]
 
+/// Like `format!`, out of line: what is wrong is told next to never, and is not to stand in the way of all
+/// that is looked at.
+macro_rules! story {
+    ($($told:tt)*) => {
+        $crate::check::out_of_line(|| format!($($told)*))
+    };
+}
+
 mod commits;
 mod follow;
 mod liveness;
@@ -72,8 +80,12 @@ pub struct Checker {
     state: State,
     recorded: recorded::Recorded,
     requests: requests::Requests,
-    violations: Vec<Violation>,
+    violations: Violations,
 }
+
+/// The first of them.
+#[derive(Clone, Debug, Default)]
+struct Violations(Vec<Violation>);
 
 /// What the invariants look at.
 #[derive(Clone, Debug, Default)]
@@ -126,8 +138,8 @@ impl Checker {
             ..State::default()
         };
         self.recorded = recorded::Recorded::default();
-        self.requests = requests::Requests::default();
-        self.violations.clear();
+        self.requests = self.requests.cleared();
+        self.violations.0.clear();
         self
     }
 
@@ -169,17 +181,17 @@ impl Checker {
     #[must_use]
     pub fn finish(&mut self) -> Vec<Violation> {
         if !self.state.sees_store {
-            let room = MOST_VIOLATIONS.saturating_sub(self.violations.len());
+            let room = MOST_VIOLATIONS.saturating_sub(self.violations.0.len());
             let found = std::mem::take(&mut self.recorded).finish();
-            self.violations.extend(found.into_iter().take(room));
+            self.violations.0.extend(found.into_iter().take(room));
         }
-        std::mem::take(&mut self.violations)
+        std::mem::take(&mut self.violations.0)
     }
 
     /// What was broken so far.
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
-        &self.violations
+        &self.violations.0
     }
 
     #[inline]
@@ -195,18 +207,40 @@ impl Checker {
         }
     }
 
-    #[cold]
     fn broken(&mut self, invariant: &'static str, node: NodeId, key: Option<Key>, story: String) {
-        if self.violations.len() < MOST_VIOLATIONS {
-            self.violations.push(Violation {
+        let at = self.state.at;
+        self.violations.keep(invariant, at, node, key, story);
+    }
+}
+
+impl Violations {
+    #[cold]
+    #[inline(never)]
+    fn keep(
+        &mut self,
+        invariant: &'static str,
+        at: Nanos,
+        node: NodeId,
+        key: Option<Key>,
+        story: String,
+    ) {
+        if self.0.len() < MOST_VIOLATIONS {
+            self.0.push(Violation {
                 invariant,
-                at: self.state.at,
+                at,
                 node,
                 key,
                 story,
             });
         }
     }
+}
+
+/// Calls what is next to never called.
+#[cold]
+#[inline(never)]
+fn out_of_line(tell: impl FnOnce() -> String) -> String {
+    tell()
 }
 
 impl State {
@@ -294,6 +328,7 @@ impl State {
 }
 
 impl Observer for Checker {
+    #[inline]
     fn see(&mut self, at: Nanos, node: NodeId, what: &What<Key>) {
         self.state.at = at;
         self.follow(node, what);

@@ -32,7 +32,7 @@ impl Row {
     ) -> Option<String> {
         let expected = self.expected(profile, time, id, request, answer);
         let wrong = (expected != *answer)
-            .then(|| format!("to {request:?} the contract has {expected:?}, the store {answer:?}"));
+            .then(|| story!("to {request:?} the contract has {expected:?}, the store {answer:?}"));
         self.apply(profile, time, id, request, answer);
         wrong
     }

@@ -13,6 +13,13 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// As at first, but for the room in its lists.
+    pub(super) fn cleared(mut self) -> Self {
+        self.sent.clear();
+        self.answers.clear();
+        self
+    }
+
     /// A request leaves its process.
     pub(super) fn sent(&mut self, id: RequestId, request: Request) {
         if id as usize == self.sent.len() {
@@ -29,7 +36,7 @@ impl Requests {
             | (Request::Put { .. }, Request::Put { .. })
                 if sent != *request =>
             {
-                Some(format!(
+                Some(story!(
                     "request {id} was {sent:?}, carried out as {request:?}"
                 ))
             }
@@ -51,7 +58,7 @@ impl Requests {
                 .iter()
                 .any(|(known, given)| *known == id && given == answer);
         (!known).then(|| {
-            format!("{answer:?} came back to request {id}, which is not what the store said")
+            story!("{answer:?} came back to request {id}, which is not what the store said")
         })
     }
 }

@@ -13,13 +13,13 @@ use crate::trace::{Digest, Key, Nanos, NodeId};
 /// S1 `TokenMonotonic`: a newly granted token is above all granted on its lock before.
 pub(super) fn s1_token(key: &KeyState, token: Token) -> Option<String> {
     (token.get() <= key.max_token)
-        .then(|| format!("token {token} was granted after token {}", key.max_token))
+        .then(|| story!("token {token} was granted after token {}", key.max_token))
 }
 
 /// S1 `TokenMonotonic`: a new revision is above all revisions of its key before.
 pub(super) fn s1_revision(key: &KeyState, revision: Revision) -> Option<String> {
     (revision <= key.max_revision).then(|| {
-        format!(
+        story!(
             "revision {revision} came after revision {}",
             key.max_revision
         )
@@ -29,9 +29,11 @@ pub(super) fn s1_revision(key: &KeyState, revision: Revision) -> Option<String> 
 /// S2 `OneHolder`: no lease is granted while another one on its lock lives.
 pub(super) fn s2_one_holder(lease: Option<&LeaseState>, token: Token, at: Nanos) -> Option<String> {
     let held = lease.filter(|lease| !lease.ended && lease.lapses > at)?;
-    Some(format!(
+    Some(story!(
         "token {token} was granted while node {} held token {} until {} ns",
-        held.node, held.token, held.lapses
+        held.node,
+        held.token,
+        held.lapses
     ))
 }
 
@@ -40,12 +42,12 @@ pub(super) fn s2_one_holder(lease: Option<&LeaseState>, token: Token, at: Nanos)
 pub(super) fn s3_publish(lease: Option<&LeaseState>, token: Token) -> Option<String> {
     match lease {
         Some(lease) if lease.token == token && !lease.ended => None,
-        Some(lease) => Some(format!(
+        Some(lease) => Some(story!(
             "a publish under token {token} was accepted; the newest is {}{}",
             lease.token,
             if lease.ended { ", and has ended" } else { "" }
         )),
-        None => Some(format!(
+        None => Some(story!(
             "a publish under token {token} was accepted, which was never granted"
         )),
     }
@@ -55,7 +57,7 @@ pub(super) fn s3_publish(lease: Option<&LeaseState>, token: Token) -> Option<Str
 pub(super) fn s3_put(key: &KeyState, seen: Option<Revision>) -> Option<String> {
     let seen = seen?;
     (key.max_revision > seen).then(|| {
-        format!(
+        story!(
             "a put by a caller that knew revision {seen} replaced revision {}",
             key.max_revision
         )
@@ -81,7 +83,7 @@ pub(super) fn s4_provenance(
         return None;
     }
     let Some(digest) = digest else {
-        return Some(format!("{outcome:?} without a value"));
+        return Some(story!("{outcome:?} without a value"));
     };
     let own = matches!(
         outcome,
@@ -89,7 +91,7 @@ pub(super) fn s4_provenance(
     );
     if own && call.computed != Some(digest) {
         let computed = call.computed;
-        return Some(format!(
+        return Some(story!(
             "{outcome:?} with {digest:?}, its own fill returned {computed:?}"
         ));
     }
@@ -114,7 +116,7 @@ pub(super) fn s4_provenance(
                     .any(|fill| fill.node == node && fill.digest == digest)
         }
     };
-    (!known).then(|| format!("{outcome:?} with {digest:?}, which was never so committed"))
+    (!known).then(|| story!("{outcome:?} with {digest:?}, which was never so committed"))
 }
 
 /// S5 `NoRedundantFill`: when a fill starts, no value that would satisfy its caller had been committed
@@ -148,7 +150,7 @@ pub(super) fn s5_redundant(
             .max_age
             .is_none_or(|limit| call.began.saturating_sub(value.at) + margin <= limit);
     (newer || young).then(|| {
-        format!(
+        story!(
             "a fill began under token {}, granted at {} ns, though revision {} of {} ns satisfies its \
              call of {} ns",
             lease.token, lease.granted, value.revision, value.at, call.began
@@ -160,9 +162,11 @@ pub(super) fn s5_redundant(
 /// it.
 pub(super) fn s6_excused(key: &KeyState) -> Option<String> {
     (key.filled > 1 + key.charged).then(|| {
-        format!(
+        story!(
             "fill {} of generation {:?}, with {} faults charged to it",
-            key.filled, key.generation, key.charged
+            key.filled,
+            key.generation,
+            key.charged
         )
     })
 }
@@ -174,13 +178,13 @@ pub(super) fn s6_shared(call: &CallState, passenger: u64) -> Option<String> {
         .policy
         .is_some_and(|policy| policy.on_abort == OnAbort::Share);
     (shares && !call.ordered_to_land && call.is_open())
-        .then(|| format!("call {passenger} shares failures, but did not land with its pilot's"))
+        .then(|| story!("call {passenger} shares failures, but did not land with its pilot's"))
 }
 
 /// S7 `RideOrFill`: no call fills after a value that satisfies it was delivered to it.
 pub(super) fn s7_fill(call: &CallState) -> Option<String> {
     let revision = call.satisfied?;
-    Some(format!(
+    Some(story!(
         "it fills though revision {revision} was delivered to it and satisfied it"
     ))
 }
@@ -189,14 +193,14 @@ pub(super) fn s7_fill(call: &CallState) -> Option<String> {
 pub(super) fn s7_awaited(call: &CallState, outcome: Outcome) -> Option<String> {
     let own = !call.fenced && call.computed.is_some();
     (own && matches!(outcome, Outcome::Awaited { .. }))
-        .then(|| format!("{outcome:?} after {} fills of its own", call.fills))
+        .then(|| story!("{outcome:?} after {} fills of its own", call.fills))
 }
 
 /// S8 `OneLanding`: every call lands exactly once.
 pub(super) fn s8_once(call: &CallState) -> Option<String> {
     (call.landed || call.left || !call.known).then(|| {
         let (known, landed, left) = (call.known, call.landed, call.left);
-        format!("it ended again, or had not begun (known {known}, landed {landed}, left {left})")
+        story!("it ended again, or had not begun (known {known}, landed {landed}, left {left})")
     })
 }
 
@@ -221,9 +225,10 @@ pub(super) fn s8_label(call: &CallState, outcome: Outcome) -> Option<String> {
         | _ => false,
     };
     wrong.then(|| {
-        format!(
+        story!(
             "{outcome:?} after {} fills, acknowledged {:?}",
-            call.fills, call.acknowledged
+            call.fills,
+            call.acknowledged
         )
     })
 }
@@ -255,7 +260,7 @@ pub(super) fn s9_committed(key: &KeyState, call: &CallState, outcome: Outcome) -
         .computed
         .filter(|_| is_definite(outcome) && !key.amnesia)?;
     let stands = key.value.is_some_and(|value| value.digest == digest);
-    stands.then(|| format!("{outcome:?} though the value of its fill was committed, and stands"))
+    stands.then(|| story!("{outcome:?} though the value of its fill was committed, and stands"))
 }
 
 /// S9 `HonestFailure`: a failure is one that the call's policy allows.
@@ -267,7 +272,7 @@ pub(super) fn s9_allowed(call: &CallState, outcome: Outcome) -> Option<String> {
         Outcome::Unavailable => policy.on_unavailable != OnUnavailable::Error,
         _ => false,
     };
-    wrong.then(|| format!("{outcome:?}, which its policy does not want"))
+    wrong.then(|| story!("{outcome:?}, which its policy does not want"))
 }
 
 /// S10 `HonestStale`: a stale landing had no satisfying value in its view, and serves none older than
@@ -278,9 +283,10 @@ pub(super) fn s10_stale(call: &CallState, outcome: Outcome) -> Option<String> {
     if newer.is_none() && call.satisfied.is_none() {
         return None;
     }
-    Some(format!(
+    Some(story!(
         "stale revision {revision}, though it judged {:?} and was satisfied by {:?}",
-        call.judged, call.satisfied
+        call.judged,
+        call.satisfied
     ))
 }
 
@@ -307,7 +313,7 @@ pub(super) fn s12_clean_up(
         Command::Publish { .. } | Command::Renew { .. } | Command::Put { .. } => flight.publishing,
         Command::Claim { .. } | Command::Watch | Command::Fill { .. } | Command::Land(_) => false,
     };
-    (!clean).then(|| format!("{command:?} after the last caller has left"))
+    (!clean).then(|| story!("{command:?} after the last caller has left"))
 }
 
 /// S13 `Isolation`: what is told about one key orders nothing for another.
@@ -318,14 +324,14 @@ pub(super) fn s13_isolation(told: Key, order: &Order<Key>) -> Option<String> {
         }
         Order::Judge { key, .. } | Order::Land { key, .. } => *key,
     };
-    (key != told).then(|| format!("{order:?} upon a notice about k{}", told.0))
+    (key != told).then(|| story!("{order:?} upon a notice about k{}", told.0))
 }
 
 /// S14 `Forgotten`: no value computed by a fill that started before a `forget` is written after it.
 pub(super) fn s14_forgotten(key: &KeyState, fill: Option<&FillState>) -> Option<String> {
     let (fill, forgotten) = (fill?, key.forgotten?);
     (fill.began < forgotten).then(|| {
-        format!(
+        story!(
             "a value was written whose fill began at {} ns, before the forget of {forgotten} ns",
             fill.began
         )
@@ -359,9 +365,10 @@ impl State {
             && !self.is_disturbed(node, replaced.at, self.at)
             && !state.amnesia;
         late.then(|| {
-            format!(
+            story!(
                 "a local hit with revision {revision}, replaced by {} at {} ns",
-                replaced.revision, replaced.at
+                replaced.revision,
+                replaced.at
             )
         })
     }

@@ -25,6 +25,10 @@ impl<T> Last<T> {
         self.0.push(item);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// From the newest.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().rev()
@@ -200,8 +204,8 @@ pub(super) struct FlightState {
 impl KeyState {
     /// As at first, but for the room in its lists.
     pub(super) fn cleared(mut self) -> Self {
-        self.writes.0.clear();
-        self.fills.0.clear();
+        self.writes.clear();
+        self.fills.clear();
         self.watchers.clear();
         Self {
             writes: self.writes,
@@ -256,6 +260,16 @@ impl NodeState {
 
     pub(super) fn open_calls(&self, key: Key) -> &[u64] {
         self.open.get(key.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Changes each open call of a key.
+    pub(super) fn each_open_call(&mut self, key: Key, mut change: impl FnMut(u64, &mut CallState)) {
+        for passenger in self.open.get(key.index()).into_iter().flatten() {
+            let index = passenger.saturating_sub(1) as usize;
+            if let Some(call) = self.calls.get_mut(index) {
+                change(*passenger, call);
+            }
+        }
     }
 
     pub(super) fn board(&mut self, key: Key, passenger: u64) {

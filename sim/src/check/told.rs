@@ -133,20 +133,17 @@ impl Checker {
                 flight.reasons += 2;
                 flight.publish = None;
                 let token = flight.token;
-                for passenger in self.state.node(node).open_calls(key).to_vec() {
-                    let call = self.state.call(node, passenger);
-                    call.fenced |= call.fill_token == token;
-                }
+                let state = self.state.node(node);
+                state.each_open_call(key, |_, call| call.fenced |= call.fill_token == token);
             }
             Event::Published { revision, .. } => {
                 let token = flight.token;
                 flight.publish = None;
-                for passenger in self.state.node(node).open_calls(key).to_vec() {
-                    let call = self.state.call(node, passenger);
+                self.state.node(node).each_open_call(key, |_, call| {
                     if call.fill_token == token && call.computed.is_some() {
                         call.acknowledged = Some(*revision);
                     }
-                }
+                });
             }
             Event::FillDone { result, .. } => {
                 flight.publishing = *result == FillResult::Value;
@@ -181,13 +178,11 @@ impl Checker {
         if state.flight(number).retired.is_some() {
             return;
         }
-        for position in 0..state.open_calls(key).len() {
-            let passenger = state.open_calls(key)[position];
+        state.each_open_call(key, |passenger, call| {
             if passenger <= aboard {
-                let call = state.call(passenger);
                 call.floor = call.floor.or(token);
             }
-        }
+        });
     }
 
     fn ordered(&mut self, node: NodeId, now: Nanos, order: &Order<Key>) {
@@ -209,9 +204,8 @@ impl Checker {
                         Some(flight.key),
                         story,
                     );
-                    for passenger in self.state.node(node).open_calls(flight.key).to_vec() {
-                        self.state.call(node, passenger).degrade_by = None;
-                    }
+                    let state = self.state.node(node);
+                    state.each_open_call(flight.key, |_, call| call.degrade_by = None);
                 }
             }
             Order::Land {
@@ -223,7 +217,7 @@ impl Checker {
                 let call = self.state.call(node, passenger.0);
                 let again = call
                     .ordered_to_land
-                    .then(|| format!("call {} was told to land again: {outcome:?}", passenger.0));
+                    .then(|| story!("call {} was told to land again: {outcome:?}", passenger.0));
                 call.ordered_to_land = true;
                 call.land_ordered = at;
                 call.failed = safety::is_definite(*outcome).then_some(*outcome);
@@ -273,7 +267,8 @@ impl Checker {
                 flight.overdue |= *warning == Warning::Overdue
             }
             Command::Renew { .. } => {
-                for passenger in state.open_calls(key).to_vec() {
+                for position in 0..callers {
+                    let passenger = self.state.node(node).open_calls(key)[position];
                     let call = *self.state.call(node, passenger);
                     let story = self.state.l6_overdue(&call, command);
                     self.report("L6 Heartbeat", node, Some(key), story);

@@ -32,7 +32,8 @@ impl Checker {
     /// satisfies them?
     pub(super) fn unwatches(&mut self, node: NodeId, key: Key) {
         let whole = !self.state.key(key).amnesia;
-        for passenger in self.state.node(node).open_calls(key).to_vec() {
+        for position in 0..self.state.node(node).open_calls(key).len() {
+            let passenger = self.state.node(node).open_calls(key)[position];
             let call = *self.state.call(node, passenger);
             let late = self.state.l2_landed(node, &call);
             let late = late.filter(|_| whole && !call.ordered_to_land);
