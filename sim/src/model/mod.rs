@@ -11,6 +11,7 @@ mod encode;
 mod invariants;
 mod machine;
 mod network;
+mod places;
 mod same;
 mod search;
 mod setup;
