@@ -460,6 +460,10 @@ impl Step<'_> {
                 }
                 Event::WatchLost
             }
+            Push::Refused => {
+                self.state.node(node).watches.remove(watch);
+                Event::WatchRefused
+            }
         };
         self.tell(node, Notice::Answered { flight, event });
     }

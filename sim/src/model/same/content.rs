@@ -284,6 +284,7 @@ impl Same {
                 self.plain(*remaining);
             }
             Push::Ended => self.plain(4),
+            Push::Refused => self.plain(5),
         }
     }
 }
