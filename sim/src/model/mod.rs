@@ -11,6 +11,7 @@ mod encode;
 mod invariants;
 mod machine;
 mod network;
+mod news;
 mod places;
 mod same;
 mod search;
