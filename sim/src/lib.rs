@@ -11,6 +11,7 @@ pub mod impossible;
 pub mod minimize;
 pub mod model;
 pub mod plan;
+pub mod rare;
 pub mod replay;
 pub mod seed;
 pub mod stats;

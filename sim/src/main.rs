@@ -1,5 +1,4 @@
 //! The program `oneflight-sim`: runs seeds, judges traces, shows what the checker is worth.
-#![expect(clippy::print_stdout, reason = "this is a program")]
 
 mod cli;
 
@@ -15,7 +14,7 @@ fn main() -> ExitCode {
     match cli::main() {
         Ok(code) => code,
         Err(error) => {
-            println!("error: {error}");
+            cli::print::line(format_args!("error: {error}"));
             ExitCode::from(2)
         }
     }

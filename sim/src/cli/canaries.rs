@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use oneflight_sim::bugs::Bug;
 use oneflight_sim::canaries::{Catch, hunt, product};
 
+use super::print::say;
 use super::run::processors;
 
 pub(super) fn run(trials: u64, limit: u64, only: Option<&str>, jobs: Option<usize>) -> ExitCode {
@@ -47,26 +48,31 @@ pub(super) fn run(trials: u64, limit: u64, only: Option<&str>, jobs: Option<usiz
     let clean = AtomicU64::new(0);
     let failed = product(&catches, limit, &clean);
     bar.finish_and_clear();
-    println!(
+    say!(
         "{:<4} {:<19} {:<22} {:>7} {:>7} {:>8}  what is wrong",
-        "", "bug", "caught by", "median", "most", "time"
+        "",
+        "bug",
+        "caught by",
+        "median",
+        "most",
+        "time"
     );
     for catch in &catches {
-        println!("{}", line(catch));
+        say!("{}", line(catch));
     }
     let missed = catches.iter().filter(|catch| !catch.is_caught()).count();
-    println!(
+    say!(
         "{} bugs, {missed} not caught in every one of {trials} trials, {:.1} s",
         catches.len(),
         begin.elapsed().as_secs_f64()
     );
-    println!(
+    say!(
         "the same {} seeds without a bug: {} violating",
         clean.into_inner(),
         failed.len()
     );
     for seed in failed.iter().take(20) {
-        println!("    oneflight-sim run --seed {seed}");
+        say!("    oneflight-sim run --seed {seed}");
     }
     if missed == 0 && failed.is_empty() {
         ExitCode::SUCCESS

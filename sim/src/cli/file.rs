@@ -10,6 +10,7 @@ use oneflight_sim::trace::{Trace, read};
 use oneflight_sim::{replay, timeline};
 
 use super::Result;
+use super::print::say;
 
 fn open(files: &[PathBuf]) -> Result<Trace> {
     let mut all: Box<dyn Read> = Box::new(std::io::empty());
@@ -24,14 +25,14 @@ fn open(files: &[PathBuf]) -> Result<Trace> {
 pub(super) fn check(files: &[PathBuf]) -> Result<ExitCode> {
     let trace = open(files)?;
     let violations = Checker::check(&trace);
-    println!(
+    say!(
         "{} records of {} processes, {} violations",
         trace.records.len(),
         trace.nodes.len(),
         violations.len()
     );
     for violation in &violations {
-        println!("{violation}");
+        say!("{violation}");
     }
     Ok(if violations.is_empty() {
         ExitCode::SUCCESS
@@ -43,9 +44,9 @@ pub(super) fn check(files: &[PathBuf]) -> Result<ExitCode> {
 pub(super) fn replay(files: &[PathBuf]) -> Result<ExitCode> {
     let trace = open(files)?;
     let (told, differences) = replay::replay(&trace);
-    println!("{told} notices replayed, {} differences", differences.len());
+    say!("{told} notices replayed, {} differences", differences.len());
     for difference in &differences {
-        println!(
+        say!(
             "record {}, node {}: {}",
             difference.record + 1,
             difference.node,
@@ -67,6 +68,6 @@ pub(super) fn timeline(files: &[PathBuf], out: &Path) -> Result<ExitCode> {
         .collect();
     let command = format!("oneflight-sim check {}", names.join(" "));
     std::fs::write(out, timeline::of_trace(&trace, &command))?;
-    println!("{} records drawn: {}", trace.records.len(), out.display());
+    say!("{} records drawn: {}", trace.records.len(), out.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use oneflight_sim::minimize::{minimize, minimize_bug};
 use oneflight_sim::steps::story;
 
 use super::Result;
+use super::print::say;
 
 /// The bug of this name or number.
 pub(super) fn named(name: Option<&str>) -> Result<Option<Bug>> {
@@ -39,10 +40,10 @@ pub(super) fn run(
         None => minimize(&draw(seed, profile, None), None, &[]),
     };
     let Some(minimal) = found else {
-        println!("seed {seed} breaks nothing");
+        say!("seed {seed} breaks nothing");
         return Ok(ExitCode::SUCCESS);
     };
-    println!(
+    say!(
         "{}, seed {}: {} events until it is broken, {} before shrinking; {} calls, {} faults; {:.2} s",
         minimal.invariant,
         minimal.plan.seed,
@@ -54,20 +55,20 @@ pub(super) fn run(
     );
     let (lines, violations, _) = batch::trace(&minimal.plan, bug);
     for line in story(&lines, minimal.at) {
-        println!("{line}");
+        say!("{line}");
     }
     let broken = violations
         .iter()
         .find(|violation| violation.invariant == minimal.invariant);
     if let Some(violation) = broken {
-        println!("{violation}");
+        say!("{violation}");
     }
     let text = serde_json::to_string_pretty(&minimal.plan)? + "\n";
     match out {
         Some(path) => {
             std::fs::write(&path, text)?;
             let with = bug.map_or_else(String::new, |bug| format!(" --bug {bug:?}"));
-            println!("    oneflight-sim run --plan {}{with}", path.display());
+            say!("    oneflight-sim run --plan {}{with}", path.display());
         }
         None => print!("{text}"),
     }

@@ -4,6 +4,7 @@ mod canaries;
 mod file;
 mod minimize;
 mod model;
+pub(crate) mod print;
 mod report;
 mod run;
 mod seed_algorithm;
@@ -120,9 +121,12 @@ struct Model {
     /// How many faults, at most.
     #[arg(long, default_value_t = 2)]
     faults: u8,
-    /// Only faults of these kinds.
+    /// Only faults of these kinds; deaths, pauses and losses by default.
     #[arg(long, value_delimiter = ',')]
     only: Option<Vec<String>>,
+    /// One search after the other: each kind of fault alone, some together, one of any kind.
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     /// With this bug of `canaries`.
     #[arg(long)]
     bug: Option<String>,

@@ -10,6 +10,7 @@ use oneflight_sim::draw::Profile;
 use oneflight_sim::model::{Found, Kind, Setup, Start, Wants, canary, explore};
 
 use super::minimize::named;
+use super::print::say;
 use super::run::processors;
 use super::{Model, Result, report};
 
@@ -25,15 +26,25 @@ pub(super) fn run(options: &Model) -> Result<ExitCode> {
     }
     let mut coverage = Coverage::default();
     let mut clean = true;
-    println!(
+    say!(
         "{:<34} {:>10} {:>12} {:>6} {:>9} {:>9}  {:>8}",
-        "", "states", "transitions", "depth", "machines", "triples", "time"
+        "",
+        "states",
+        "transitions",
+        "depth",
+        "machines",
+        "triples",
+        "time"
     );
     for (name, setup) in searches(options)? {
         let found = search(&setup);
-        let verdict = if found.exhausted { "" } else { "  NOT ALL" };
-        println!(
-            "{name:<34} {:>10} {:>12} {:>6} {:>9} {:>9}  {:>6.1} s{verdict}",
+        let verdict = match &found.broken {
+            Some(broken) => broken.violation.invariant,
+            None if found.exhausted => "exhausted",
+            None => "NOT ALL",
+        };
+        say!(
+            "{name:<34} {:>10} {:>12} {:>6} {:>9} {:>9}  {:>6.1} s  {verdict}",
             found.states,
             found.transitions,
             found.depth,
@@ -45,7 +56,7 @@ pub(super) fn run(options: &Model) -> Result<ExitCode> {
         coverage.add(&found.coverage);
         tell(&setup, &found);
     }
-    println!("{} triples reached", coverage.reached());
+    say!("{} triples reached", coverage.reached());
     if options.coverage {
         report::triples(&coverage);
     }
@@ -59,7 +70,7 @@ pub(super) fn run(options: &Model) -> Result<ExitCode> {
     })
 }
 
-/// The searches that were asked for: one of the kinds given, or each kind alone and some together.
+/// The searches that were asked for: of some kinds of faults, or of each kind alone, some and all.
 fn searches(options: &Model) -> Result<Vec<(String, Setup)>> {
     let bounds = |kinds: &[Kind]| {
         let mut setup = Setup::new(options.callers).faults(options.faults, kinds);
@@ -67,7 +78,11 @@ fn searches(options: &Model) -> Result<Vec<(String, Setup)>> {
         setup.limit = options.limit;
         setup
     };
-    if let Some(names) = &options.only {
+    if !options.all {
+        let Some(names) = &options.only else {
+            let names = TOGETHER.map(Kind::name).join(" + ");
+            return Ok(vec![(names, bounds(&TOGETHER))]);
+        };
         let mut kinds = Vec::new();
         for name in names {
             let mut known = Kind::ALL.into_iter();
@@ -80,7 +95,7 @@ fn searches(options: &Model) -> Result<Vec<(String, Setup)>> {
     for kind in Kind::ALL {
         searches.push((kind.name().to_owned(), bounds(&[kind])));
     }
-    searches.push(("crash, pause, late or lost".to_owned(), bounds(&TOGETHER)));
+    searches.push((TOGETHER.map(Kind::name).join(" + "), bounds(&TOGETHER)));
     let mut one = bounds(&Kind::ALL);
     one.faults = options.faults.min(1);
     searches.push(("one of any kind".to_owned(), one.clone()));
@@ -101,28 +116,33 @@ fn searches(options: &Model) -> Result<Vec<(String, Setup)>> {
 fn one_bug(bug: Bug) -> Result<ExitCode> {
     let setup = canary(bug)?;
     let found = search(&setup);
-    println!("{}", line(bug, &setup, &found));
+    say!("{}", line(bug, &setup, &found));
     tell(&setup, &found);
     Ok(ExitCode::FAILURE)
 }
 
 fn all_bugs() -> ExitCode {
-    println!(
+    say!(
         "{:<4} {:<19} {:<22} {:>5} {:>8} {:>8}  within",
-        "", "bug", "breaks", "steps", "states", "time"
+        "",
+        "bug",
+        "breaks",
+        "steps",
+        "states",
+        "time"
     );
     let mut missed = 0;
     for bug in Bug::ALL {
         match canary(bug) {
             Ok(setup) => {
                 let found = search(&setup);
-                println!("{}", line(bug, &setup, &found));
+                say!("{}", line(bug, &setup, &found));
                 missed += u32::from(found.broken.is_none());
             }
-            Err(reason) => println!("{:<4} {:<19} {reason}", bug.story().0, format!("{bug:?}")),
+            Err(reason) => say!("{:<4} {:<19} {reason}", bug.story().0, format!("{bug:?}")),
         }
     }
-    println!("{missed} not found");
+    say!("{missed} not found");
     if missed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -153,7 +173,7 @@ fn line(bug: Bug, setup: &Setup, found: &Found) -> String {
 fn tell(setup: &Setup, found: &Found) {
     if let Some(broken) = &found.broken {
         for line in broken.words(setup) {
-            println!("{line}");
+            say!("{line}");
         }
     }
 }
@@ -173,7 +193,7 @@ fn blind_spot(coverage: &Coverage, seeds: std::ops::Range<u64>) {
         .keys()
         .filter(|triple| !drawn.contains_key(*triple))
         .collect();
-    println!(
+    say!(
         "{} triples reached by the seeds {}..{}, {} only by them; {} only by the searches:",
         drawn.len(),
         seeds.start,
@@ -185,7 +205,7 @@ fn blind_spot(coverage: &Coverage, seeds: std::ops::Range<u64>) {
         blind.len()
     );
     for (before, event, after) in blind {
-        println!("    {before} -- {event} -> {after}");
+        say!("    {before} -- {event} -> {after}");
     }
 }
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use oneflight_sim::batch::Failure;
 use oneflight_sim::coverage::Coverage;
+use oneflight_sim::rare::what_it_takes;
 use oneflight_sim::stats::{LANDINGS, MARKS, Stats, Times};
+
+use super::print::say;
 
 pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: usize) {
     let seconds = took.as_secs_f64();
-    let line = |name: &str, value: String| println!("{name:<22} {value}");
+    let line = |name: &str, value: String| say!("{name:<22} {value}");
     let per = |count: u64| count as f64 / seconds / jobs as f64;
     line("runs", format!("{}", stats.runs));
     line(
@@ -72,23 +75,31 @@ pub(super) fn table(stats: &Stats, failures: &[Failure], took: Duration, jobs: u
     );
 }
 
-/// Every transition that was reached; how many cannot be, and why; and those of which nobody knows.
+/// Every transition that was reached; how many cannot be, and why; what it takes to reach others; and
+/// those of which nobody knows.
 pub(super) fn triples(coverage: &Coverage) {
     for ((before, event, after), count) in coverage.triples() {
-        println!("{count:>12}  {before} -- {event} -> {after}");
+        say!("{count:>12}  {before} -- {event} -> {after}");
     }
     let (impossible, open) = coverage.unreached();
     for (reason, count) in &impossible {
-        println!("{count:>12}  impossible: {reason}");
+        say!("{count:>12}  impossible: {reason}");
     }
+    let mut rare = 0;
     for (before, event, after) in &open {
-        println!("        open  {before} -- {event} -> {after}");
+        match what_it_takes(before, event, after) {
+            Some(word) => {
+                rare += 1;
+                say!("        rare  {before} -- {event} -> {after}: {word}");
+            }
+            None => say!("        open  {before} -- {event} -> {after}"),
+        }
     }
-    println!(
-        "{} reached, {} impossible, {} neither",
+    say!(
+        "{} reached, {} impossible, {rare} rare, {} neither",
         coverage.reached(),
         impossible.values().sum::<usize>(),
-        open.len()
+        open.len() - rare
     );
 }
 

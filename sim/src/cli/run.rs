@@ -18,6 +18,7 @@ use oneflight_sim::trace::{Key, Line, write_line};
 use oneflight_sim::words::words;
 
 use super::minimize::named;
+use super::print::say;
 use super::{Result, Run, report};
 
 pub(super) fn run(options: &Run) -> Result<ExitCode> {
@@ -43,7 +44,7 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
     }
     if options.digest {
         let digest = batch::digest(options.seeds.clone(), profile, options.nodes);
-        println!("{:016x}", digest.0);
+        say!("{:016x}", digest.0);
         return Ok(ExitCode::SUCCESS);
     }
     let batch = Batch {
@@ -69,14 +70,14 @@ pub(super) fn run(options: &Run) -> Result<ExitCode> {
     }
     for failure in failures.iter().take(20) {
         for violation in failure.violations.iter().take(1) {
-            println!("{violation}");
+            say!("{violation}");
         }
-        println!("    {}", reproducer(options, failure.seed));
+        say!("    {}", reproducer(options, failure.seed));
     }
     let unseen = stats.unseen();
     let contradictions = stats.coverage.contradictions();
     for (before, event, after) in &contradictions {
-        println!("reached, though it is impossible: {before} -- {event} -> {after}");
+        say!("reached, though it is impossible: {before} -- {event} -> {after}");
     }
     let clean = failures.is_empty() && unseen.is_empty() && contradictions.is_empty();
     Ok(if clean {
@@ -143,7 +144,7 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
         plan.fates = run.fates.clone();
         std::fs::write(path, serde_json::to_string_pretty(&plan)? + "\n")?;
     }
-    println!(
+    say!(
         "seed {}, {}: {} processes, {} calls, {} events, {} ms simulated, {} violations",
         plan.seed,
         plan.profile,
@@ -155,12 +156,12 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
     );
     print!("{}", words(plan));
     for violation in &violations {
-        println!("{violation}");
+        say!("{violation}");
     }
     if violations.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("    {reproducer}");
+    say!("    {reproducer}");
     Ok(ExitCode::FAILURE)
 }
 

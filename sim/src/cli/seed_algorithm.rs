@@ -14,6 +14,7 @@ use oneflight_sim::seed::batch::{self, Findings, Row};
 use oneflight_sim::seed::flaws::{Finding, classify, story};
 
 use super::Result;
+use super::print::say;
 use super::run::{show, write};
 
 pub(super) fn run(batch: &Batch) -> ExitCode {
@@ -27,7 +28,7 @@ pub(super) fn run(batch: &Batch) -> ExitCode {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     table(&findings);
-    println!(
+    say!(
         "{} seeds, {} of them without any fault, both ways in {:.1} s; the seed's algorithm breaks a \
          promise in {}, ours in {}",
         findings.seeds,
@@ -44,9 +45,14 @@ pub(super) fn run(batch: &Batch) -> ExitCode {
 }
 
 fn table(findings: &Findings) {
-    println!(
+    say!(
         "{:<4} {:>7} {:>8} {:>8} {:>8} {:>6}  what was broken",
-        "", "seeds", "share", "no fault", "first", "ours"
+        "",
+        "seeds",
+        "share",
+        "no fault",
+        "first",
+        "ours"
     );
     let flaws = (1..=20).map(Finding::Flaw);
     let others = findings
@@ -65,7 +71,7 @@ fn table(findings: &Findings) {
             Finding::Flaw(number) => format!("{}: {}", row.invariants.join(", "), story(number)),
             Finding::Only(invariant) => invariant.to_owned(),
         };
-        println!(
+        say!(
             "{:<4} {:>7} {:>7}% {:>7}% {:>8} {:>6}  {}",
             finding.to_string(),
             row.seeds,
@@ -95,7 +101,7 @@ pub(super) fn one(plan: &Plan, trace: Option<&Path>) -> Result<ExitCode> {
     if let Some(path) = trace {
         write(path, &seed::lines(plan, &run))?;
     }
-    println!(
+    say!(
         "seed {}, {}, the seed's algorithm: {} processes, {} calls, {} events, {} ms simulated, {} \
          violations",
         plan.seed,
@@ -108,7 +114,7 @@ pub(super) fn one(plan: &Plan, trace: Option<&Path>) -> Result<ExitCode> {
     );
     for violation in &run.violations {
         let finding = classify(violation, &run.records).to_string();
-        println!("{finding:<3} {violation}");
+        say!("{finding:<3} {violation}");
     }
     Ok(if run.violations.is_empty() {
         ExitCode::SUCCESS

@@ -66,6 +66,10 @@ pub(super) enum Choice {
         node: usize,
         watch: usize,
     },
+    WatchDenied {
+        node: usize,
+        watch: usize,
+    },
     Repeat {
         node: usize,
         message: usize,
@@ -107,6 +111,7 @@ impl Choice {
             | Self::Late { node, .. }
             | Self::Broken { node, .. }
             | Self::WatchBroken { node, .. }
+            | Self::WatchDenied { node, .. }
             | Self::Repeat { node, .. }
             | Self::Denied { node, .. }
             | Self::Cancel { node, .. }
@@ -125,7 +130,7 @@ impl Choice {
                 Some(Kind::Broken)
             }
             Self::Repeat { .. } => Some(Kind::Repeat),
-            Self::Denied { .. } => Some(Kind::Denied),
+            Self::Denied { .. } | Self::WatchDenied { .. } => Some(Kind::Denied),
             Self::Cancel { .. } => Some(Kind::Cancel),
             Self::Slow { .. } => Some(Kind::Slow),
             Self::Forget => Some(Kind::Forget),
@@ -329,9 +334,12 @@ impl Choices {
             self.all.push(choice);
         }
         for (watch, opened) in state.nodes[node].watches.iter().enumerate() {
-            let ended = matches!(opened.pushes.last(), Some(Push::Ended));
+            let ended = matches!(opened.pushes.last(), Some(Push::Ended | Push::Refused));
             if kind == Kind::Broken && !ended {
                 self.all.push(Choice::WatchBroken { node, watch });
+            }
+            if kind == Kind::Denied && !opened.at_store {
+                self.all.push(Choice::WatchDenied { node, watch });
             }
         }
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use oneflight_core::{Flights, Instant, Notice, Order, Phase, Policy};
 
 use super::encode::{Kind, numbers};
+use super::same::mix;
 use crate::coverage::{self, Coverage};
 use crate::trace::{Key, Nanos};
 
@@ -31,9 +32,30 @@ pub(super) struct Machines {
 #[derive(Clone, Debug)]
 struct Machine {
     flights: Flights<Key>,
-    numbers: Rc<[(Kind, u64)]>,
+    numbers: Numbers,
     deadline: Option<Nanos>,
     phase: Option<Phase>,
+}
+
+/// What a machine is in, but for what does not tell states apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Numbers {
+    /// The numbers that count as themselves, and how all follow each other, as one.
+    pub(super) plain: u64,
+    pub(super) others: Rc<[(Kind, u64)]>,
+}
+
+impl Numbers {
+    fn of(all: &[(Kind, u64)]) -> Self {
+        let seen = all.iter().filter(|(kind, _)| *kind != Kind::Hidden);
+        let plain = seen.clone().fold(0, |hash, (kind, number)| {
+            let number = if *kind == Kind::Plain { *number } else { 0 };
+            mix(mix(hash, *kind as u64), number)
+        });
+        let others = seen.copied().filter(|(kind, _)| *kind != Kind::Plain);
+        let others = others.collect();
+        Self { plain, others }
+    }
 }
 
 impl Machines {
@@ -68,7 +90,7 @@ impl Machines {
     }
 
     fn keep(&mut self, flights: Flights<Key>) -> MachineId {
-        let numbers: Rc<[(Kind, u64)]> = numbers(&flights).into();
+        let numbers = numbers(&flights);
         let identity = numbers.iter().map(|(kind, it)| (*kind as u8, *it));
         let identity: Rc<[(u8, u64)]> = identity.collect();
         if let Some(id) = self.known.get(&identity) {
@@ -76,14 +98,10 @@ impl Machines {
         }
         let id = self.all.len() as MachineId;
         self.known.insert(identity, id);
-        let seen = numbers
-            .iter()
-            .copied()
-            .filter(|(kind, _)| *kind != Kind::Hidden);
         self.all.push(Machine {
             deadline: flights.deadline().map(Instant::as_nanos),
             phase: Coverage::phase(&flights, KEY),
-            numbers: seen.collect(),
+            numbers: Numbers::of(&numbers),
             flights,
         });
         id
@@ -94,7 +112,7 @@ impl Machines {
         self.all.len()
     }
 
-    pub(super) fn numbers(&self, id: MachineId) -> &[(Kind, u64)] {
+    pub(super) fn numbers(&self, id: MachineId) -> &Numbers {
         &self.all[id as usize].numbers
     }
 

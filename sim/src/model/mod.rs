@@ -11,6 +11,8 @@ mod encode;
 mod invariants;
 mod machine;
 mod network;
+mod news;
+mod places;
 mod same;
 mod search;
 mod setup;

@@ -115,7 +115,7 @@ impl Step<'_> {
                 continue;
             }
             for watch in &mut self.state.node(node).watches {
-                let ended = matches!(watch.pushes.last(), Some(Push::Ended));
+                let ended = matches!(watch.pushes.last(), Some(Push::Ended | Push::Refused));
                 if watch.at_store && !ended {
                     let renewed = matches!(
                         (watch.pushes.last(), key, lock),

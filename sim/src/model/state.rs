@@ -164,6 +164,8 @@ pub(super) enum Push {
     Free,
     Held(Nanos),
     Ended,
+    /// The store does not permit the watch.
+    Refused,
 }
 
 impl Node {

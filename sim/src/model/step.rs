@@ -59,6 +59,12 @@ impl Step<'_> {
                 node.watches[watch].at_store = true;
                 node.watches[watch].pushes = vec![Push::Ended];
             }
+            Choice::WatchDenied { node, watch } => {
+                let node = self.state.node(node);
+                node.denied = true;
+                node.watches[watch].at_store = true;
+                node.watches[watch].pushes = vec![Push::Refused];
+            }
             Choice::Repeat { node, message } => {
                 self.state.node(node).messages[message].again = true;
             }

@@ -151,6 +151,12 @@ fn happens(state: &State, choice: Choice, after: &State) -> String {
             node + 1
         ),
         Choice::WatchBroken { node, .. } => format!("FAULT the watch of process {} ends", node + 1),
+        Choice::WatchDenied { node, .. } => {
+            format!(
+                "FAULT the store does not permit the watch of process {}",
+                node + 1
+            )
+        }
         Choice::Repeat { node, message } => {
             format!("FAULT {} will be carried out twice", sent(node, message))
         }
@@ -206,6 +212,7 @@ const fn pushed(push: &Push) -> &'static str {
         Push::Free => "the lock is free",
         Push::Held(_) => "the lock is held",
         Push::Ended => "the watch has ended",
+        Push::Refused => "the watch is not permitted",
     }
 }
 
