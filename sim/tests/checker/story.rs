@@ -11,8 +11,8 @@ use oneflight_core::{
 };
 use oneflight_sim::check::{Checker, Violation};
 use oneflight_sim::trace::{
-    Bounds, Digest, Fault, Freshness, Header, Key, Nanos, NodeId, Record, Request, StoreProfile,
-    Trace, VERSION, What,
+    Bounds, Digest, Fault, Freshness, Header, Key, Names, Nanos, NodeId, Record, Request,
+    StoreProfile, Trace, VERSION, What,
 };
 
 use oneflight_sim::world::Observer as _;
@@ -29,6 +29,8 @@ pub(crate) struct Story {
     pub(crate) bounds: Option<Bounds>,
     /// Whoever writes this down sees the store's commits, even if there are none.
     pub(crate) sees_store: bool,
+    /// How the keys are spelt in a recording.
+    pub(crate) names: Names,
     pub(crate) key: Key,
     pub(crate) policy: Policy,
     pub(crate) freshness: Freshness,
@@ -52,6 +54,7 @@ impl Story {
             profile: StoreProfile::STRICT,
             bounds: Some(BOUNDS),
             sees_store: true,
+            names: Names::default(),
             key: KEY,
             policy: Policy::DEFAULT,
             freshness: ANY,
@@ -492,6 +495,7 @@ impl Story {
         let trace = Trace {
             headers: vec![header],
             records: self.records.clone(),
+            names: self.names.clone(),
             ..Trace::default()
         };
         if !self.sees_store {
