@@ -502,10 +502,11 @@ impl Story {
             return Checker::check(&trace);
         }
         let mut checker = Checker::of(&trace.headers).seeing_the_store();
-        for Record { at, node, what } in &trace.records {
-            checker.see(*at, *node, what);
-        }
-        checker.finish()
+        let found = tell(&mut checker, &trace);
+        // Who has judged before judges the same.
+        let mut used = checker.anew(self.profile, self.bounds).seeing_the_store();
+        assert_eq!(tell(&mut used, &trace), found);
+        found
     }
 
     /// The story breaks these, in this order, and no others.
@@ -523,4 +524,11 @@ impl Story {
     pub(crate) fn passes(&self) {
         self.breaks(&[]);
     }
+}
+
+fn tell(checker: &mut Checker, trace: &Trace) -> Vec<Violation> {
+    for Record { at, node, what } in &trace.records {
+        checker.see(*at, *node, what);
+    }
+    checker.finish()
 }
