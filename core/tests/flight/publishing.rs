@@ -98,6 +98,24 @@ fn refused_and_malformed_are_not_retried_and_never_degrade() {
 }
 
 #[test]
+fn after_an_answer_that_was_lost_a_refusal_says_nothing_of_the_first_try() {
+    let publish = Scenario::publishing().publish;
+    for event in [
+        Event::Refused { attempt: publish },
+        Event::Malformed { attempt: publish },
+    ] {
+        let mut it = Scenario::launch(strict(), Verdict::UNKNOWN)
+            .then(|it| it.granted(TOKEN))
+            .then(|it| it.done(FillResult::Value))
+            .then(unavailable);
+        assert_eq!(it.publish, publish);
+        let cause = Unpublished::Unavailable;
+        let land = Command::Land(Outcome::Unpublished { cause });
+        assert_eq!(it.tell(event), [release(4, TOKEN), land]);
+    }
+}
+
+#[test]
 fn the_lease_is_renewed_meanwhile() {
     let policy = Policy {
         store_timeout: ms(20_000),

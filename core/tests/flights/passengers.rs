@@ -534,6 +534,18 @@ fn a_refusal_lands_all_aboard() {
 }
 
 #[test]
+fn a_view_tells_how_far_a_key_is() {
+    let mut process = Process::new();
+    assert!(process.flights.view(&KEY).is_none());
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.board(2, Policy::DEFAULT);
+    let (phase, deadline, aboard) = process.flights.view(&KEY).unwrap();
+    assert_eq!((phase, aboard), (Some(Phase::Claiming), 2));
+    assert_eq!(deadline.unwrap().at, process.flights.deadline().unwrap());
+    assert!(process.flights.view(&"other").is_none());
+}
+
+#[test]
 fn keys_do_not_meet() {
     let mut process = Process::new();
     let _ = process.board(1, Policy::DEFAULT);

@@ -22,7 +22,9 @@ fn l1_a_call_ends_by_its_deadline() {
     late.branch(|it| _ = it.lands(BOB, Outcome::TimedOut, None))
         .breaks(&["L1"]);
     late.bounds = None;
-    late.lands(BOB, Outcome::TimedOut, None).passes();
+    late.wait(crate::words::SECOND)
+        .lands(BOB, Outcome::TimedOut, None)
+        .passes();
 }
 
 #[test]

@@ -82,6 +82,29 @@ fn s5_a_value_computed_since_the_call_began_satisfies_it() {
 }
 
 #[test]
+fn s5_an_answer_to_a_flight_that_is_over_tells_nothing() {
+    let next = crate::words::Who { flight: 2, ..BOB };
+    let answered = |before: fn(&mut Story), after: fn(&mut Story)| {
+        let mut story = Story::new();
+        story.freshness = CHOOSY;
+        story.calls(BOB);
+        before(&mut story);
+        story.hears_held(BOB, 4);
+        after(&mut story);
+        story.computes(ANN, 5).sends_claim(next).grants(next, 6);
+        story.fills(next, 6);
+        story
+    };
+    let claims = |it: &mut Story| {
+        let next = crate::words::Who { flight: 2, ..BOB };
+        _ = it.orders_claim(next);
+    };
+    answered(|_| (), claims).breaks(&["S5"]);
+    answered(|it| _ = it.retires(BOB), claims).passes();
+    answered(claims, |_| ()).passes();
+}
+
+#[test]
 fn s5_an_answer_to_an_earlier_claim_tells_nothing_of_who_came_later() {
     // Alf boards after Ann's claim was ordered: its answer is not about him.
     let mut story = Story::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneflight_core::{Attempt, Command, Outcome, Warning};
+use oneflight_core::{Attempt, Command, Event, Outcome, Revision, Warning};
 use oneflight_sim::trace::{Fault, Nanos};
 
 use crate::story::Story;
@@ -137,6 +137,20 @@ fn l6_who_never_heard_of_the_lease_does_not_renew_it() {
     lapses(&story).passes();
     story.hears_grant(ANN, 7);
     lapses(&story).passes();
+}
+
+#[test]
+fn l6_who_has_heard_of_the_lease_renews_it_before_it_fills() {
+    let mut story = Story::new();
+    story.calls(ANN).grants(ANN, 1);
+    let granted = Event::LeaseGranted {
+        attempt: story.attempt(ANN),
+        token: token(1),
+        remaining: Duration::from_nanos(TTL),
+        generation: Revision::NEVER,
+    };
+    story.hears(ANN, granted);
+    lapses(&story).breaks(&["L6"]);
 }
 
 #[test]

@@ -102,6 +102,18 @@ fn l2_who_does_not_listen_is_not_concerned() {
 }
 
 #[test]
+fn l2_who_stops_listening_has_landed_its_callers() {
+    let unwatch = oneflight_core::Command::Unwatch;
+    let mut story = published();
+    story.wait(HEARD);
+    story.branch(|it| _ = it.commands(BOB, unwatch)).passes();
+    story.wait(1);
+    story
+        .branch(|it| _ = it.commands(BOB, unwatch))
+        .breaks(&["L2"]);
+}
+
+#[test]
 fn l2_who_fills_or_is_landing_is_not_concerned() {
     late(&published_after(|story| _ = story.fill_began(BOB, None))).passes();
     let mut story = published();

@@ -5,7 +5,7 @@ use oneflight_sim::trace::{Answer, Digest, Fault, Nanos, Request, What};
 use crate::story::Story;
 use crate::words::{ANN, BOB, CAT, SECOND, TTL, revision, token};
 
-fn granted(number: u64, generation: u64, remaining: Nanos) -> Answer {
+pub(crate) fn granted(number: u64, generation: u64, remaining: Nanos) -> Answer {
     Answer::Granted {
         token: token(number),
         remaining,
@@ -13,12 +13,12 @@ fn granted(number: u64, generation: u64, remaining: Nanos) -> Answer {
     }
 }
 
-fn held(number: u64, remaining: Option<Nanos>) -> Answer {
+pub(crate) fn held(number: u64, remaining: Option<Nanos>) -> Answer {
     let token = token(number);
     Answer::Held { token, remaining }
 }
 
-fn newer(to: u64, by: Option<u64>, value: u64) -> Answer {
+pub(crate) fn newer(to: u64, by: Option<u64>, value: u64) -> Answer {
     Answer::Newer {
         revision: revision(to),
         token: by.map(token),

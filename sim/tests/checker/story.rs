@@ -11,8 +11,8 @@ use oneflight_core::{
 };
 use oneflight_sim::check::{Checker, Violation};
 use oneflight_sim::trace::{
-    Bounds, Digest, Fault, Freshness, Header, Key, Nanos, NodeId, Record, Request, StoreProfile,
-    Trace, VERSION, What,
+    Bounds, Digest, Fault, Freshness, Header, Key, Names, Nanos, NodeId, Record, Request,
+    StoreProfile, Trace, VERSION, What,
 };
 
 use oneflight_sim::world::Observer as _;
@@ -29,6 +29,8 @@ pub(crate) struct Story {
     pub(crate) bounds: Option<Bounds>,
     /// Whoever writes this down sees the store's commits, even if there are none.
     pub(crate) sees_store: bool,
+    /// How the keys are spelt in a recording.
+    pub(crate) names: Names,
     pub(crate) key: Key,
     pub(crate) policy: Policy,
     pub(crate) freshness: Freshness,
@@ -52,6 +54,7 @@ impl Story {
             profile: StoreProfile::STRICT,
             bounds: Some(BOUNDS),
             sees_store: true,
+            names: Names::default(),
             key: KEY,
             policy: Policy::DEFAULT,
             freshness: ANY,
@@ -492,16 +495,18 @@ impl Story {
         let trace = Trace {
             headers: vec![header],
             records: self.records.clone(),
+            names: self.names.clone(),
             ..Trace::default()
         };
         if !self.sees_store {
             return Checker::check(&trace);
         }
         let mut checker = Checker::of(&trace.headers).seeing_the_store();
-        for Record { at, node, what } in &trace.records {
-            checker.see(*at, *node, what);
-        }
-        checker.finish()
+        let found = tell(&mut checker, &trace);
+        // Who has judged before judges the same.
+        let mut used = checker.anew(self.profile, self.bounds).seeing_the_store();
+        assert_eq!(tell(&mut used, &trace), found);
+        found
     }
 
     /// The story breaks these, in this order, and no others.
@@ -519,4 +524,11 @@ impl Story {
     pub(crate) fn passes(&self) {
         self.breaks(&[]);
     }
+}
+
+fn tell(checker: &mut Checker, trace: &Trace) -> Vec<Violation> {
+    for Record { at, node, what } in &trace.records {
+        checker.see(*at, *node, what);
+    }
+    checker.finish()
 }

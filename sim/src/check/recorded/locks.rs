@@ -172,7 +172,8 @@ impl Lock {
             let lives = holder.lives.saturating_sub(holder.ttl / 100);
             let lives = holder.given_up.map_or(lives, |at| at.min(lives));
             let voided = asks.iter().any(|ask| {
-                let over = ask.answer.is_none_or(|(at, _)| at >= holder.sent);
+                let late = |(at, _)| at >= holder.sent;
+                let over = ask.is_open() || ask.answer.is_some_and(late);
                 ask.request == Request::Forget && ask.sent <= next.known && over
             });
             if holder.known < next.sent && next.known < lives && !voided {
