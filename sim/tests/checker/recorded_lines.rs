@@ -358,7 +358,7 @@ fn an_answer_is_told_as_it_came() {
         // The first request of all has the number 0.
         story.claims_over(ANN, 0);
         assert_eq!(story.attempt(ANN), attempt);
-        story.answered(ANN, answer).hears(who, event);
+        story.answered(ANN, answer).hears(who, *event);
         !tells_unfounded(&story)
     };
     for (answer, event) in &sound {
