@@ -175,6 +175,10 @@ impl Ride {
                 !passenger.is_judging() && passenger.known.revision >= generation
             });
             let successor = judged.map(|(id, _)| *id);
+            // It stays aboard, and its patience is no longer the flight's.
+            if let Some(pilot) = current.pilot.and_then(|id| self.passengers.get(&id)) {
+                self.patience = self.patience.min(pilot.patience);
+            }
             self.seat(air, key, successor);
             if successor.is_none() {
                 return air.clean_up(Air::flight_id(key, number), event);

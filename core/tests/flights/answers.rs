@@ -1,7 +1,7 @@
 //! Answers that come late, or twice.
 
 use oneflight_core::{
-    Attempt, Event, FillResult, Judgement, Notice, Order, Phase, Policy, Revision,
+    Attempt, Event, FillResult, Judgement, Notice, Order, Outcome, Phase, Policy, Revision,
 };
 
 use crate::scenario::*;
@@ -86,6 +86,23 @@ fn who_was_not_granted_the_lease_claims_once_it_has_judged() {
     let _ = process.leave(1);
     assert_eq!(granted_over_8(&mut process), [release(1, 3, 9)]);
     assert_eq!(process.judged(2, 8, Judgement::Stale), [claim(2, 1, 8)]);
+}
+
+#[test]
+fn who_was_not_granted_the_lease_waits_no_longer_than_it_meant_to() {
+    let mut process = Process::new();
+    claimed_by_another(&mut process);
+    let _ = process.board(3, patient(1));
+    let _ = process.leave(1);
+    let orders = process.pass_until(2_000);
+    assert_eq!(landings(&orders), [(3, Outcome::TimedOut)]);
+    assert_eq!(granted_over_8(&mut process), [release(1, 3, 9)]);
+    let _ = process.answer(|attempt| Event::Released { attempt });
+    // It never judges, and nobody flies.
+    assert_eq!(process.pass_until(34_999), []);
+    let orders = process.pass_until(35_000);
+    assert_eq!(landings(&orders), [(2, Outcome::TimedOut)]);
+    process.assert_quiescent();
 }
 
 #[test]

@@ -50,9 +50,10 @@ impl Checker {
             What::FillBegan {
                 key,
                 passenger,
+                flight,
                 token,
                 ..
-            } => self.fill_began(node, *key, *passenger, *token),
+            } => self.fill_began(node, *key, *passenger, *flight, *token),
             What::FillEnded {
                 key,
                 passenger,
@@ -262,7 +263,18 @@ impl Checker {
         self.state.node(node).close(key, passenger.0);
     }
 
-    fn fill_began(&mut self, node: NodeId, key: Key, passenger: PassengerId, token: Option<Token>) {
+    fn fill_began(
+        &mut self,
+        node: NodeId,
+        key: Key,
+        passenger: PassengerId,
+        flight: u64,
+        token: Option<Token>,
+    ) {
+        // Between the order to fill and the fill, the lease that was handed on may be lost.
+        let flights = &self.state.node(node).flights;
+        let flown = flights.get((flight as usize).wrapping_sub(1));
+        let lost = token.is_some() && flown.is_some_and(|flight| flight.lost == token);
         let at = self.state.at;
         let call = *self.state.call(node, passenger.0);
         self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
@@ -298,7 +310,7 @@ impl Checker {
         call.fill_began = at;
         call.fill_token = token;
         call.computed = None;
-        call.fenced = false;
+        call.fenced = lost;
         call.acknowledged = None;
         call.prompt = None;
         let state = self.state.node(node);

@@ -184,6 +184,8 @@ pub(super) struct FlightState {
     pub(super) granted: Option<Token>,
     /// The lease it fills under.
     pub(super) token: Option<Token>,
+    /// The lease that it was told is lost.
+    pub(super) lost: Option<Token>,
     /// A value is at the store.
     pub(super) publishing: bool,
     /// The publish that the store has not acknowledged, and when it was ordered by the node's own clock.

@@ -133,6 +133,7 @@ impl Checker {
                 flight.reasons += 2;
                 flight.publish = None;
                 let token = flight.token;
+                flight.lost = token;
                 let state = self.state.node(node);
                 state.each_open_call(key, |_, call| call.fenced |= call.fill_token == token);
             }

@@ -282,7 +282,11 @@ impl<O: Observer> World<'_, O> {
             Answer::Renewed => Fact::Renewed { attempt },
             Answer::Lost => Fact::LeaseLost { attempt },
             Answer::Published { revision } => {
-                if let Request::Publish { token, digest } = request {
+                // A publish may be answered again when the desk holds a newer value, of another flight.
+                if let Request::Publish { token, digest } = request
+                    && let Some(lease) = self.nodes[node as usize].flights.lease(&flight)
+                    && lease.token == token
+                {
                     let arrived = self.arrived(node, revision, Some(token), digest, 0);
                     self.nodes[node as usize].desks[flight.key.index()].arrived = Some(arrived);
                 }

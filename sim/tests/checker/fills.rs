@@ -431,6 +431,12 @@ fn s7_nobody_rides_after_a_fill_of_its_own() {
             .returns(ANN, Some(2))
     })
     .passes();
+    // It was handed a lease that was lost before its fill began.
+    rides(|story| {
+        story.hears_grant(ANN, 2).hears(ANN, lost);
+        story.fills(ANN, 2).returns(ANN, Some(3));
+    })
+    .passes();
     // It was another lease that was lost.
     rides(|story| {
         _ = story
