@@ -332,3 +332,16 @@ fn an_own_fill_may_take_longer_than_the_wait_timeout() {
     }
     assert_eq!(it.phase(), Phase::Filling);
 }
+
+#[test]
+fn a_short_lease_does_not_wait_long_for_its_renewal() {
+    let policy = Policy {
+        lease_ttl: ms(3_000),
+        ..Policy::DEFAULT
+    };
+    let mut it = Scenario::launch(policy, Verdict::UNKNOWN).then(|it| it.granted(TOKEN));
+    let first = it.due_at();
+    assert_eq!(it.tick_at(first), [renew(3)]);
+    // A third of the lease, not the whole `store_timeout`.
+    assert_eq!(it.due(), Some((first + 1_000, Why::StoreTimeout)));
+}

@@ -1,7 +1,7 @@
 //! Answers that come late, or twice.
 
 use oneflight_core::{
-    Attempt, Event, FillResult, Judgement, Notice, Order, Outcome, Phase, Policy, Revision,
+    Arrival, Attempt, Event, FillResult, Judgement, Notice, Order, Outcome, Phase, Policy, Revision,
 };
 
 use crate::scenario::*;
@@ -172,4 +172,40 @@ fn who_was_aboard_hears_what_is_answered_after_its_flight() {
     assert_eq!(process.newer(11), [judge(2, 11)]);
     let orders = process.judged(2, 11, Judgement::Stale);
     assert_eq!(landings(&orders), [(2, cached(11, false))]);
+}
+
+#[test]
+fn a_value_that_comes_for_a_flight_of_before_is_nobody_elses() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let late = process.flight();
+    let _ = process.leave(1);
+    let _ = process.board(2, Policy::DEFAULT);
+    assert_ne!(process.flight(), late);
+    let number = late.number;
+    let orders = process.tell(Notice::Arrived {
+        flight: late,
+        attempt: Some(Attempt::new(1)),
+        latest: None,
+        arrival: Arrival {
+            revision: Revision::new(8),
+            token: None,
+            value: true,
+        },
+    });
+    assert_eq!(orders, [retired(number)]);
+    assert_eq!(process.phase(), Some(Phase::Claiming));
+}
+
+#[test]
+fn a_verdict_about_a_value_that_was_replaced_lands_nobody() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.held(7);
+    assert_eq!(process.heard(8), [judge(1, 8), judge(2, 8)]);
+    assert_eq!(process.heard(9), [judge(1, 9), judge(2, 9)]);
+    assert_eq!(process.judged(2, 8, Judgement::Fresh), []);
+    let orders = process.judged(2, 9, Judgement::Fresh);
+    assert_eq!(landings(&orders), [(2, awaited(9))]);
 }

@@ -471,3 +471,21 @@ fn a_key_is_judged_by_its_own_requests() {
         .commands(DAN, Command::Claim { attempt, seen });
     story.breaks_as(&[STRANGE]);
 }
+
+#[test]
+fn a_put_tells_what_stands() {
+    let mut story = recording();
+    story.leases(ANN, 1).publishes_soon(ANN, 1, 1);
+    let (seen, digest) = (Revision::NEVER, Digest(1));
+    let put = Request::Put { seen, digest };
+    let done = story.branch(|it| _ = it.asks_aside(ANN.node, put, written(1)));
+    done.branch(|it| _ = it.reads(BOB.node, state(1, Some(1))))
+        .passes();
+    done.branch(|it| _ = it.reads(BOB.node, state(1, Some(2))))
+        .breaks_as(&[("S4", " is Some(Digest(1)) and Some(Digest(2))")]);
+    let revision = revision(2);
+    story.asks_aside(ANN.node, put, Answer::Kept { revision });
+    reads(&mut story, &[1]);
+    let behind = ("S1", "sent after revision 2 was known");
+    story.breaks_as(&[STRANGE, STRANGE, behind]);
+}
