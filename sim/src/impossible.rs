@@ -142,7 +142,6 @@ fn left(before: &str, event: &str, after: &str) -> Option<&'static str> {
         {
             "a claim goes on until it is answered or judged"
         }
-        "claiming" if (event, after) == ("lease granted", "none") => "a grant begins a fill",
         "backing off" if event == "lock held" => return None,
         _ if event == "judged absent" => "who finds nothing goes on looking",
         _ if matches!(event, "lease lost" | "published" | "fenced") => {

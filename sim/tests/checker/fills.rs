@@ -101,7 +101,8 @@ fn s5_an_answer_to_a_flight_that_is_over_tells_nothing() {
     };
     answered(|_| (), claims).breaks(&["S5"]);
     answered(|it| _ = it.retires(BOB), claims).passes();
-    answered(claims, |_| ()).passes();
+    // Until it is retired, whoever was aboard hears of it.
+    answered(claims, |_| ()).breaks(&["S5"]);
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn s5_an_answer_to_a_flight_that_has_landed_is_heard_by_who_was_aboard() {
     // Ann's flight lands before its claim is answered; the second caller of her process flies on.
     let mut landed = Story::new();
     landed.freshness = CHOOSY;
-    landed.calls(ANN).joins(AMY);
+    landed.calls(ANN).joins(AMY).claims_again(ANN);
     landed.lands(ANN, Outcome::TimedOut, None).claims(AMY);
     let mut story = landed.branch(|it| _ = it.hears_held(ANN, 4));
     story.computes(BOB, 5).grants(AMY, 6);
