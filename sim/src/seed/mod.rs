@@ -1,7 +1,7 @@
 //! The algorithm that oneflight was made to replace, as a machine of its own, with all its flaws.
 //!
-//! `docs/seed-algorithm.md` tells how it works and what breaks. [`Caller`](caller::Caller) is one
-//! call, [`Heartbeat`](heartbeat::Heartbeat) what renews its lease meanwhile; neither is mended in
+//! `docs/seed-algorithm.md` tells how it works and what breaks. `Caller` is one
+//! call, `Heartbeat` what renews its lease meanwhile; neither is mended in
 //! anything. `world::seed` runs them in the worlds that oneflight runs in, and [`flaws`] says which
 //! flaw a broken promise shows.
 //!
