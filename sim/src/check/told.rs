@@ -141,7 +141,9 @@ impl Checker {
                 let token = flight.token;
                 flight.publish = None;
                 self.state.node(node).each_open_call(key, |_, call| {
-                    if call.fill_token == token && call.computed.is_some() {
+                    // What comes after the landing was ordered answers an earlier publish.
+                    let lands = call.ordered_to_land;
+                    if call.fill_token == token && call.computed.is_some() && !lands {
                         call.acknowledged = Some(*revision);
                     }
                 });
