@@ -167,6 +167,8 @@ impl State {
         let healthy = !lease.ended
             && self.at >= lease.lapses
             && !flight.overdue
+            // A renewal from before the refusal may be carried out again after it.
+            && !flight.refused
             && (flight.granted == Some(lease.token) || flight.token == Some(lease.token))
             && lease.ttl > 6 * bounds.trip + 3_000_000
             && !self.is_kept(lease.node, from, lease.lapses);

@@ -191,6 +191,8 @@ pub(super) struct FlightState {
     /// The publish that the store has not acknowledged, and when it was ordered by the node's own clock.
     pub(super) publish: Option<(Attempt, Nanos)>,
     pub(super) overdue: bool,
+    /// The store has refused it something: it asks for no more.
+    pub(super) refused: bool,
     /// When it was over.
     pub(super) retired: Option<Nanos>,
     /// The last revision that it ordered a put over.

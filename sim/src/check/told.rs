@@ -157,6 +157,7 @@ impl Checker {
                     self.state.node(node).set_unreachable(key, true);
                 }
             }
+            Event::Refused { .. } => flight.refused = true,
             _ => {}
         }
     }
