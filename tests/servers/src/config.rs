@@ -1,0 +1,86 @@
+//! How a server is configured.
+
+use crate::RedisServer;
+
+/// What a [`RedisServer`] is to be like: by default one that keeps nothing on disk and lets everybody
+/// in. Each call adds to `redis.conf`.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Config {
+    lines: Vec<String>,
+    password: Option<String>,
+}
+
+impl Config {
+    /// Nothing asked for.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Any line of `redis.conf`, such as `maxmemory-policy allkeys-lru`. A later line wins.
+    pub fn line(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// Every write is on disk before it is answered.
+    pub fn append_only(self) -> Self {
+        self.line("appendonly yes").line("appendfsync always")
+    }
+
+    /// The password of the default user, which is then in [`RedisServer::url`].
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self.line(format!("requirepass {password}"))
+    }
+
+    /// A line of the access list, such as `limited on >secret ~* &* +@all -evalsha`.
+    pub fn user(self, rules: &str) -> Self {
+        self.line(format!("user {rules}"))
+    }
+
+    /// Refuses writes (`noeviction`) beyond this many bytes. An empty server uses about one million.
+    pub fn max_memory(self, bytes: u64) -> Self {
+        self.line(format!("maxmemory {bytes}"))
+    }
+
+    /// A read-only copy of `primary`.
+    pub fn replica_of(self, primary: &RedisServer) -> Self {
+        let address = primary.address();
+        self.line(format!("replicaof {} {}", address.ip(), address.port()))
+            .line(format!("masteruser {OPERATOR}"))
+            .line(format!("masterauth {OPERATOR}"))
+    }
+
+    /// Starts a server like that, and returns when it answers.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started, with what it said; if there is no `redis-server`, with how to get it.
+    #[must_use]
+    pub fn start(self) -> RedisServer {
+        RedisServer::start(self)
+    }
+
+    /// For the URL of clients.
+    pub(crate) fn credentials(&self) -> String {
+        let password = self.password.as_ref();
+        password.map_or_else(String::new, |password| format!(":{password}@"))
+    }
+
+    pub(crate) fn text(&self, port: u16) -> String {
+        // A replica that asks for everything gets it at once, and DEBUG SLEEP may be told.
+        let mut text = format!(
+            "bind 127.0.0.1\nport {port}\nlogfile redis.log\nsave \"\"\nappendonly no\n\
+             repl-diskless-sync-delay 0\nenable-debug-command local\nuser {OPERATOR} on >{OPERATOR} ~* &* +@all\n"
+        );
+        for line in &self.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The user as which tests ask and order: there whatever is configured for others.
+pub(crate) const OPERATOR: &str = "operator";
