@@ -1,5 +1,6 @@
 //! A server must not outlive the test that started it, however that ends.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 /// A shell that kills a process as soon as this one is gone: then nobody holds the other end of its
@@ -11,6 +12,8 @@ impl Watchdog {
     pub(crate) fn over(pid: u32) -> Self {
         let child = Command::new("sh")
             .args(["-c", "read _; kill -KILL \"$0\"", &pid.to_string()])
+            // What kills this process and all of its group is not to kill the watchdog.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -120,8 +120,8 @@ fn clients_are_listed_and_killed() {
     let server = RedisServer::new();
     assert_eq!(server.clients().len(), 0);
     let mut one = client(&server.url()).unwrap();
-    let mut two = client(&server.url()).unwrap();
-    two.as_pubsub().subscribe("channel").unwrap();
+    let mut two = client(&(server.url() + "?protocol=resp3")).unwrap();
+    two.subscribe_resp3("channel").unwrap();
     assert_eq!(server.clients().len(), 2);
     assert_eq!(server.kill_clients(), 2);
     assert!(get(&mut one, "key").is_err());
