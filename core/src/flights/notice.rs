@@ -72,6 +72,20 @@ pub enum Notice<K> {
     Tick,
 }
 
+impl<K> Notice<K> {
+    /// The key it is about; `None` for a `Tick`, which is about all.
+    #[must_use]
+    pub const fn key(&self) -> Option<&K> {
+        match self {
+            Self::Boarded { key, .. } | Self::Judged { key, .. } | Self::Left { key, .. } => {
+                Some(key)
+            }
+            Self::Answered { flight, .. } | Self::Arrived { flight, .. } => Some(&flight.key),
+            Self::Tick => None,
+        }
+    }
+}
+
 /// A revision of a key that nobody has judged yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -12,6 +12,7 @@
 //! checks theirs against the same tests with the `conformance` feature.
 
 mod contract;
+mod errand;
 mod error;
 mod memory;
 mod offload;
@@ -24,6 +25,7 @@ pub mod conformance;
 
 pub use bytes::Bytes;
 pub use contract::{Pending, Store, blocking, default_lock};
+pub use errand::{Errand, News, Sent};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use offload::Offload;

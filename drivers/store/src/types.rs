@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oneflight_core::{Revision, Token};
+use oneflight_core::{Attempt, Revision, Token};
 use serde::{Deserialize, Serialize};
 
 /// A published value of a key.
@@ -85,6 +85,18 @@ pub enum LockState {
 /// (an answer lost on the way, a request replayed after a reconnect) is the same claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptId(pub u128);
+
+impl AttemptId {
+    /// The id of a machine's claim: of the process, which a random number tells from all others, past
+    /// and present; of the flight; and of the claim's attempt.
+    #[must_use]
+    pub const fn new(process: u64, flight: u64, attempt: Attempt) -> Self {
+        // INVARIANT: the parts do not overlap: a process flies fewer than 2^40 times, and a flight gives
+        // fewer than 2^24 orders.
+        let (flight, attempt) = (flight << 24, attempt.get() & 0xff_ffff);
+        Self((process as u128) << 64 | flight as u128 | attempt as u128)
+    }
+}
 
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
