@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
-use std::{future::poll_fn, iter, pin::Pin, rc::Rc, sync::Arc};
+use std::{future::poll_fn, pin::Pin, rc::Rc, sync::Arc};
 
 use oneflight_core::{Instant, Outcome, PassengerId, Policy};
 use oneflight_embedding::{Desks, Job, Key, Landed, Letter, clock, watcher};
@@ -11,10 +11,10 @@ use oneflight_store::{Bytes, Entry, MemoryStore, Store};
 
 /// A caller is reached by its place in the list of calls.
 type Told = oneflight_embedding::Told<usize>;
-type Task<T> = Pin<Box<dyn Future<Output = Option<T>>>>;
+pub(crate) type Task<T> = Pin<Box<dyn Future<Output = Option<T>>>>;
 
 /// Wants a value of a key, by these rules, that is good in its eyes; fills it if it has to.
-pub type Call = (Key, Policy, fn(&Entry) -> bool, Rc<dyn Fn() -> Task<Bytes>>);
+pub(crate) type Call = (Key, Policy, fn(&Entry) -> bool, Rc<dyn Fn() -> Task<Bytes>>);
 
 /// Knocks at the loop: something can go on.
 struct Knock(Sender<Option<Told>>);
@@ -26,7 +26,7 @@ impl Wake for Knock {
 }
 
 /// One process: makes the calls, and answers how they ended once all is cleaned up after them.
-pub fn serve(store: &impl Store, process: u64, calls: &[Call]) -> Vec<Landed> {
+pub(crate) fn serve(store: &impl Store, process: u64, calls: &[Call]) -> Vec<Landed> {
     let (tell, heard) = channel();
     let knock = Waker::from(Arc::new(Knock(tell.clone())));
     let (mut desks, now) = (Desks::new(process), clock());
@@ -43,14 +43,9 @@ pub fn serve(store: &impl Store, process: u64, calls: &[Call]) -> Vec<Landed> {
             polled.map(|told| drop(tell.send(told))).is_pending()
         });
         let deadline = desks.deadline().unwrap_or(Instant::NEVER);
-        // What has been told goes before a deadline that has passed: it may be the answer.
-        let first = heard.recv_timeout(deadline.since(now()));
-        let first = first.unwrap_or(Some(Told::Tick));
-        let told = iter::once(first).chain(heard.try_iter()).flatten();
-        for job in told
-            .flat_map(|told| desks.tell(now(), told))
-            .collect::<Vec<_>>()
-        {
+        let first = heard.recv_timeout(deadline.since(now())).ok().flatten();
+        let others = heard.try_iter().flatten();
+        for job in desks.tell(now(), first.into_iter().chain(others)) {
             match job {
                 Job::Send(errand) => {
                     let answer = errand.send(store);

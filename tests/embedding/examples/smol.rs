@@ -1,7 +1,7 @@
 //! The machine in smol: one task owns it, keeps the time and waits for the store's answers; the callers
 //! are tasks of their own, and a call that is dropped leaves.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, iter, time::Duration};
 
 use oneflight_core::{Instant, Policy};
 use oneflight_embedding::{Desks, Job, Key, Landed, Letter, Line, OnDrop, clock, watcher};
@@ -12,7 +12,7 @@ use smol::{LocalExecutor, Timer, future};
 type Told = oneflight_embedding::Told<Sender<Letter>>;
 
 /// One process: the machine beside `callers`, until all is cleaned up after them.
-pub async fn serve(store: impl Store, process: u64, callers: impl AsyncFnOnce(&Process)) {
+pub(crate) async fn serve(store: impl Store, process: u64, callers: impl AsyncFnOnce(&Process)) {
     let (tell, told) = unbounded();
     let callers = async {
         let _close = OnDrop(|| drop(tell.try_send(Told::Close)));
@@ -26,14 +26,14 @@ async fn machine(store: &impl Store, process: u64, told: Receiver<Told>, tell: S
     let requests = LocalExecutor::new();
     while !desks.is_over() {
         let deadline = desks.deadline().unwrap_or(Instant::NEVER);
-        let tick = async {
+        let late = async {
             Timer::after(deadline.since(now())).await;
-            Told::Tick
+            None
         };
-        // What has been told goes before a deadline that has passed: it may be the answer.
-        let told = async { told.recv().await.unwrap_or(Told::Tick) };
-        let told = requests.run(future::or(told, tick)).await;
-        for job in desks.tell(now(), told) {
+        let first = async { told.recv().await.ok() };
+        let first = requests.run(future::or(first, late)).await;
+        let others = iter::from_fn(|| told.try_recv().ok());
+        for job in desks.tell(now(), first.into_iter().chain(others)) {
             let tell = tell.clone();
             match job {
                 Job::Send(errand) => {
@@ -52,11 +52,11 @@ async fn machine(store: &impl Store, process: u64, told: Receiver<Told>, tell: S
 }
 
 /// The callers' end.
-pub struct Process(Sender<Told>, Line);
+pub(crate) struct Process(Sender<Told>, Line);
 
 impl Process {
     /// Waits for a value that is `good`, and runs `fill` if it has to. Dropped, it leaves.
-    pub async fn get<G, F>(&self, key: &Key, policy: Policy, good: G, fill: F) -> Landed
+    pub(crate) async fn get<G, F>(&self, key: &Key, policy: Policy, good: G, fill: F) -> Landed
     where
         G: Fn(&Entry) -> bool,
         F: AsyncFn() -> Option<Bytes>,

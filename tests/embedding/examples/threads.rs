@@ -15,7 +15,7 @@ type Good<'a> = &'a dyn Fn(&Entry) -> bool;
 type Fill<'a> = &'a dyn Fn() -> Option<Bytes>;
 
 /// One process, until `callers` is done and all is cleaned up after it.
-pub fn serve<T>(store: &dyn Store, process: u64, callers: impl FnOnce(&Process) -> T) -> T {
+pub(crate) fn serve<T>(store: &dyn Store, process: u64, callers: impl FnOnce(&Process) -> T) -> T {
     let (tell, told) = channel();
     thread::scope(|scope| {
         let watches = tell.clone();
@@ -37,11 +37,8 @@ fn machine(store: &dyn Store, process: u64, told: &Receiver<Told>, tell: &Sender
         });
         while !desks.is_over() {
             let deadline = desks.deadline().unwrap_or(Instant::NEVER);
-            // What has been told goes before a deadline that has passed: it may be the answer.
-            let told = told
-                .recv_timeout(deadline.since(now()))
-                .unwrap_or(Told::Tick);
-            for job in desks.tell(now(), told) {
+            let first = told.recv_timeout(deadline.since(now())).ok();
+            for job in desks.tell(now(), first.into_iter().chain(told.try_iter())) {
                 match job {
                     Job::Send(errand) => drop(to_store.send(errand)),
                     Job::Watch(flight, lock) => {
@@ -58,11 +55,11 @@ fn machine(store: &dyn Store, process: u64, told: &Receiver<Told>, tell: &Sender
 }
 
 /// The callers' end.
-pub struct Process(Sender<Told>, Line);
+pub(crate) struct Process(Sender<Told>, Line);
 
 impl Process {
     /// Waits for a value that is `good`, and runs `fill` on this thread if it has to.
-    pub fn get(&self, key: &Key, policy: Policy, good: Good<'_>, fill: Fill<'_>) -> Landed {
+    pub(crate) fn get(&self, key: &Key, policy: Policy, good: Good<'_>, fill: Fill<'_>) -> Landed {
         let (mailbox, mail) = channel();
         let board = |me| Told::Board(me, key.clone(), policy, mailbox);
         let me = self.1.next(|me| drop(self.0.send(board(me))));

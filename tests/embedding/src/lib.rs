@@ -34,8 +34,6 @@ pub enum Told<M> {
     Left(Key, PassengerId),
     /// The store has answered, or a watch tells something.
     News(News<Key>),
-    /// The deadline has come.
-    Tick,
     /// Nobody boards any more.
     Close,
 }
@@ -109,21 +107,32 @@ impl<M: Clone> Desks<M> {
         }
     }
 
-    /// Tells the machine something; answers what is to be done, in order.
+    /// Tells the machine all that there is to tell, and then the time; answers what is to be done, in
+    /// order.
+    ///
+    /// In this order: what has been told may hold the answer that is overdue by now. And always both:
+    /// a loop that is never idle must not forget a renewal.
     #[must_use = "each job must be done"]
-    pub fn tell(&mut self, now: Instant, told: Told<M>) -> Vec<Job<M>> {
-        let Some(notice) = self.notice(told) else {
-            return Vec::new();
-        };
-        let orders = self.flights.handle(now, notice);
-        let jobs = orders.into_iter().filter_map(|order| self.job(order));
-        let jobs = jobs.collect();
+    pub fn tell(&mut self, now: Instant, told: impl IntoIterator<Item = Told<M>>) -> Vec<Job<M>> {
+        let mut jobs = Vec::new();
+        for told in told {
+            if let Some(notice) = self.notice(told) {
+                self.handle(now, notice, &mut jobs);
+            }
+        }
+        self.handle(now, Notice::Tick, &mut jobs);
         // Nobody flies for the others any more, and what is left to clean up needs no value.
         self.desks.retain(|key, _| self.flights.view(key).is_some());
         jobs
     }
 
-    /// When to tell [`Told::Tick`]: it may be another time after whatever is told.
+    fn handle(&mut self, now: Instant, notice: Notice<Key>, jobs: &mut Vec<Job<M>>) {
+        for order in self.flights.handle(now, notice) {
+            jobs.extend(self.job(order));
+        }
+    }
+
+    /// When to come back at the latest, with nothing to tell but the time. Every `tell` may change it.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.flights.deadline()
@@ -205,7 +214,6 @@ impl<M: Clone> Desks<M> {
                 }
                 news.notice
             }
-            Told::Tick => Notice::Tick,
             Told::Close => {
                 self.closed = true;
                 return None;
