@@ -38,8 +38,8 @@ async fn machine(store: &impl Store, process: u64, told: Receiver<Told>, tell: S
             match job {
                 Job::Send(errand) => {
                     let news = errand.send(store);
-                    let answer = async move { news.await.map(|it| tell.try_send(Told::News(it))) };
-                    requests.spawn(answer).detach();
+                    let tell = move |news| drop(tell.try_send(Told::News(news)));
+                    requests.spawn(async move { news.await.map(tell) }).detach();
                 }
                 Job::Watch(flight, lock) => {
                     let watcher = watcher(&flight, move |told| drop(tell.try_send(told)));
