@@ -25,9 +25,13 @@ pub(super) struct State {
     pub(super) outbox: Vec<Work>,
     /// When the pump will wake by itself.
     pub(super) armed: Instant,
+    /// Wakes the pump, which rests.
+    pub(super) pump: Option<Waker>,
     /// The pump has requests at the store.
     pub(super) busy: bool,
     pub(super) closing: bool,
+    /// Who waits for the last clean-up.
+    pub(super) idle: Vec<Waker>,
     /// The change stream is not up: what is read now may be out of date unnoticed.
     pub(super) gap: bool,
 }
@@ -53,7 +57,7 @@ pub(super) struct Computed {
     pub(super) value: Arc<Value>,
     pub(super) retain: Option<Duration>,
     /// When: before its publish was first asked for.
-    pub(super) done: tokio::time::Instant,
+    pub(super) done: std::time::Instant,
 }
 
 /// What is to be done once the mutex is free.
@@ -131,7 +135,7 @@ impl State {
         match command {
             Command::WarnLeaseLost { warning, .. } => {
                 if let Some(lease) = desk.and_then(|desk| desk.lease.as_ref()) {
-                    lease.warn(warning);
+                    calls.wakers.extend(lease.warn(warning));
                 }
                 return;
             }

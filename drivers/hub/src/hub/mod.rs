@@ -7,28 +7,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_core::{
-    Arrival, Attempt, Command, Event, FlightId, Flights, Instant, Notice, Order, PassengerId,
-    Policy, Verdict,
+    Command, FlightId, Flights, Instant, Notice, Order, PassengerId, Policy, Verdict,
 };
-use oneflight_store::{
-    Change, Holder, KeyState, LockState, Revision, Store, StoreError, Token, WatchEvent,
-    default_lock,
-};
+use oneflight_store::{Holder, Store, default_lock};
 use oneflight_trace::{Freshness, What};
-use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::copies::Copies;
-use crate::pump;
+use crate::driver::Driver;
 use crate::recorder::Recorder;
 use crate::request::Underway;
-use crate::value::{Arrived, Times};
 
+mod news;
 mod seat;
 mod state;
 
@@ -87,7 +82,9 @@ impl Errand {
     }
 }
 
-pub(crate) struct Hub {
+/// Where the callers of one process, the machine and the pump meet.
+pub struct Hub {
+    driver: Driver,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) copies: Copies,
     pub(crate) clock: Clock,
@@ -100,16 +97,25 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     /// Changes only under the mutex; a caller who waits reads it without.
     pump_runs: AtomicBool,
-    /// Wakes the pump.
-    pub(crate) work: Notify,
-    /// Wakes whoever waits for the last clean-up.
-    pub(crate) idle: Notify,
-    /// Tells the pump that the last handle is gone.
-    pub(crate) closed: Notify,
+}
+
+/// What the pump is to do now.
+pub(crate) enum Todo {
+    Work(Vec<Work>),
+    /// Tell the machine the time.
+    Tick,
+    /// Nothing, until it is woken or a moment has come.
+    Rest {
+        due: Option<Instant>,
+        closing: bool,
+    },
+    /// The last handle is gone, and all is cleaned up.
+    End,
 }
 
 impl Hub {
     pub(crate) fn new(
+        driver: Driver,
         store: Arc<dyn Store>,
         copies: Copies,
         holder: Holder,
@@ -117,9 +123,10 @@ impl Hub {
         recorder: Option<Arc<Recorder>>,
     ) -> Self {
         Self {
+            driver,
             store,
             copies,
-            clock: Clock::new(),
+            clock: Clock::new(driver.now),
             holder,
             nonce,
             recorder,
@@ -130,14 +137,13 @@ impl Hub {
                 desks: BTreeMap::new(),
                 outbox: Vec::new(),
                 armed: Instant::NEVER,
+                pump: None,
                 busy: false,
                 closing: false,
+                idle: Vec::new(),
                 gap: true,
             }),
             pump_runs: AtomicBool::new(false),
-            work: Notify::new(),
-            idle: Notify::new(),
-            closed: Notify::new(),
         }
     }
 
@@ -230,22 +236,22 @@ impl Hub {
             notices = mem::take(&mut calls.judged);
         }
         let due = state.flights.deadline().unwrap_or(Instant::NEVER);
-        calls.pump |= due < state.armed;
+        calls.pump |= due < state.armed || !state.outbox.is_empty();
+        if calls.pump {
+            calls.wakers.extend(state.pump.take());
+        }
         let revive = !self.pump_runs.load(Ordering::Relaxed) && (calls.pump || state.has_work());
         if revive {
             self.pump_runs.store(true, Ordering::SeqCst);
         }
         drop(state);
         // Not under the lock: a runtime that is ending drops the pump on the spot.
-        if revive && !pump::spawn(self) {
+        if revive && !(self.driver.start)(self) {
             let _state = self.state();
             self.pump_runs.store(false, Ordering::SeqCst);
         }
         for waker in calls.wakers {
             waker.wake();
-        }
-        if calls.pump {
-            self.work.notify_one();
         }
         (result, calls.pump)
     }
@@ -275,184 +281,6 @@ impl Hub {
         self.with(|_, _| ((), Some(Notice::Tick)));
     }
 
-    /// A command was answered, or the watch tells of the lock.
-    pub(crate) fn answered(self: &Arc<Self>, flight: FlightId<Names>, event: Event) {
-        let renewed = matches!(event, Event::Renewed { .. });
-        self.with(|_, _| {
-            let notice = Notice::Answered {
-                flight: flight.clone(),
-                event,
-            };
-            ((), Some(notice))
-        });
-        if renewed {
-            let state = self.state();
-            if let Some(lease) = state.flights.lease(&flight)
-                && let Some(handle) = state
-                    .desks
-                    .get(&flight.key)
-                    .and_then(|desk| desk.lease.as_ref())
-            {
-                handle.set_expiry(lease.expires);
-            }
-        }
-    }
-
-    /// A command failed.
-    pub(crate) fn failed(
-        self: &Arc<Self>,
-        flight: FlightId<Names>,
-        attempt: Attempt,
-        error: StoreError,
-    ) {
-        let event = match error {
-            StoreError::Refused(_) => Event::Refused { attempt },
-            StoreError::Malformed { .. } => Event::Malformed { attempt },
-            StoreError::Unavailable(_) | _ => Event::Unavailable { attempt },
-        };
-        self.note_cause(&flight.key, error);
-        self.answered(flight, event);
-    }
-
-    fn note_cause(&self, names: &Names, error: StoreError) {
-        if let Some(desk) = self.state().desks.get_mut(names) {
-            desk.cause = Some(error);
-        }
-    }
-
-    /// A fill's value stands.
-    pub(crate) fn published(
-        self: &Arc<Self>,
-        flight: FlightId<Names>,
-        attempt: Attempt,
-        revision: Revision,
-        token: Token,
-    ) {
-        self.with(|state, _| {
-            // A publish that was repeated is answered twice, and by the second answer the desk may hold
-            // the value of another fill.
-            let lease = state.flights.lease(&flight);
-            if lease.is_some_and(|lease| lease.token == token)
-                && let Some(desk) = state.desks.get_mut(&flight.key)
-                && let Some(computed) = &desk.computed
-            {
-                desk.arrived = Some(Arrived {
-                    value: Arc::clone(&computed.value),
-                    revision,
-                    token: Some(token),
-                    // Not since this answer was asked for: an earlier request may have done it.
-                    times: Times::new(Duration::ZERO, computed.done),
-                });
-            }
-            let event = Event::Published { attempt, revision };
-            ((), Some(Notice::Answered { flight, event }))
-        });
-    }
-
-    /// A state of the key has come.
-    pub(crate) fn arrived(
-        self: &Arc<Self>,
-        flight: FlightId<Names>,
-        attempt: Option<Attempt>,
-        latest: Option<Token>,
-        key: KeyState,
-        asked: tokio::time::Instant,
-    ) {
-        self.with(|state, _| {
-            let arrival = Arrival {
-                revision: key.revision,
-                token: key.entry.as_ref().and_then(|entry| entry.token),
-                value: key.entry.is_some(),
-            };
-            if let Some(desk) = state.desks.get_mut(&flight.key)
-                && let Some(entry) = key.entry
-                && desk
-                    .arrived
-                    .as_ref()
-                    .is_none_or(|known| known.revision < entry.revision)
-            {
-                desk.arrived = Some(Arrived::new(entry, asked));
-            }
-            let notice = Notice::Arrived {
-                flight,
-                attempt,
-                latest,
-                arrival,
-            };
-            ((), Some(notice))
-        });
-    }
-
-    /// The watch tells something.
-    pub(crate) fn watched(self: &Arc<Self>, flight: FlightId<Names>, event: WatchEvent) {
-        let event = match event {
-            WatchEvent::Key(key) => {
-                return self.arrived(flight, None, None, key, tokio::time::Instant::now());
-            }
-            WatchEvent::Lock(LockState::Free) => Event::LockReleased,
-            WatchEvent::Lock(LockState::Held { remaining, .. }) => Event::LockHeld { remaining },
-            WatchEvent::Ended(error) => return self.watch_ended(flight, error),
-        };
-        self.answered(flight, event);
-    }
-
-    /// The watch can tell no more. The machine takes it for closed, so nobody else would close it.
-    fn watch_ended(self: &Arc<Self>, flight: FlightId<Names>, error: StoreError) {
-        let event = match error {
-            StoreError::Refused(_) => Event::WatchRefused,
-            StoreError::Unavailable(_) | StoreError::Malformed { .. } | _ => Event::WatchLost,
-        };
-        self.with(|state, hub| {
-            if let Some(desk) = state.desks.get_mut(&flight.key) {
-                desk.cause = Some(error);
-            }
-            state.outbox.push(Work::Errand(Errand {
-                flight: flight.clone(),
-                command: Command::Unwatch,
-                ttl: Duration::ZERO,
-                value: None,
-            }));
-            hub.work.notify_one();
-            ((), Some(Notice::Answered { flight, event }))
-        });
-    }
-
-    /// The change stream tells something: local copies follow.
-    pub(crate) fn changed(self: &Arc<Self>, change: Change) {
-        self.with(|state, hub| {
-            match change {
-                Change::Moved { key, revision } => {
-                    hub.copies.outdate(&key, revision);
-                    // Not only the default lock's desk: a key may be flown for under several.
-                    let first = Names { key, lock: None };
-                    for (names, desk) in state.desks.range_mut(first.clone()..) {
-                        if names.key != first.key {
-                            break;
-                        }
-                        desk.moved = desk.moved.max(revision);
-                    }
-                }
-                Change::Gap(_) => {
-                    state.gap = true;
-                    hub.note(What::Changes { connected: false });
-                }
-                Change::Connected => {
-                    hub.note(What::Changes { connected: true });
-                    // What was read before is looked at again, and so is what is about to be kept.
-                    if mem::take(&mut state.gap) {
-                        let mut keys = hub.copies.keys();
-                        keys.extend(state.desks.keys().map(|names| Arc::clone(&names.key)));
-                        if !keys.is_empty() {
-                            state.outbox.push(Work::Revalidate(keys));
-                            hub.work.notify_one();
-                        }
-                    }
-                }
-            }
-            ((), None)
-        });
-    }
-
     /// The change stream is down.
     pub(crate) fn is_deaf(&self) -> bool {
         self.state().gap
@@ -473,24 +301,47 @@ impl Hub {
 
     /// Lets the pump wait for a request.
     pub(crate) fn hand_over(&self, request: Underway) {
-        self.state().outbox.push(Work::Request(request));
-        self.work.notify_one();
+        let pump = {
+            let mut state = self.state();
+            state.outbox.push(Work::Request(request));
+            state.pump.take()
+        };
+        pump.into_iter().for_each(Waker::wake);
     }
 
-    /// What the pump is to do now, and when it is to come back at the latest; `None` if it is to end.
-    pub(crate) fn take_work(&self, busy: bool) -> Option<(Vec<Work>, Option<Instant>)> {
+    /// What the pump is to do. Leaves its waker if that is nothing: while it is at work it need not be
+    /// woken, for it asks again before it rests.
+    pub(crate) fn next_work(&self, busy: bool, waker: &Waker) -> Todo {
         let mut state = self.state();
         let work = mem::take(&mut state.outbox);
         state.busy = busy || !work.is_empty();
+        let mut idle = Vec::new();
         if state.flights.is_idle() && !state.busy {
-            self.idle.notify_waiters();
-            if state.closing {
-                return None;
-            }
+            idle = mem::take(&mut state.idle);
         }
         let due = state.flights.deadline();
-        state.armed = due.unwrap_or(Instant::NEVER);
-        Some((work, due))
+        let todo = if !work.is_empty() {
+            Todo::Work(work)
+        } else if state.closing && !state.has_work() && !busy {
+            Todo::End
+        } else if due.is_some_and(|due| due <= self.clock.now()) {
+            Todo::Tick
+        } else {
+            Todo::Rest {
+                due,
+                closing: state.closing,
+            }
+        };
+        match &todo {
+            Todo::Rest { .. } => {
+                state.armed = due.unwrap_or(Instant::NEVER);
+                state.pump = Some(waker.clone());
+            }
+            Todo::Work(_) | Todo::Tick | Todo::End => state.pump = None,
+        }
+        drop(state);
+        idle.into_iter().for_each(Waker::wake);
+        todo
     }
 
     /// The pump has ended, perhaps because its runtime did: whoever waits must start another.
@@ -501,25 +352,25 @@ impl Hub {
             self.pump_runs.store(false, Ordering::SeqCst);
             state.armed = Instant::NEVER;
             state.busy = false;
+            state.pump = None;
+            let idle = mem::take(&mut state.idle);
             let seats = state.seats.values();
-            seats.filter_map(|seat| seat.slot().waker.take()).collect()
+            let seats = seats.filter_map(|seat| seat.slot().waker.take());
+            idle.into_iter().chain(seats).collect()
         };
-        for waker in wakers {
-            waker.wake();
-        }
-        self.idle.notify_waiters();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closing = true;
         let idle = !state.has_work() && !state.busy;
+        let pump = state.pump.take();
         drop(state);
         if idle {
             self.end_recording();
         }
-        self.closed.notify_one();
-        self.work.notify_one();
+        pump.into_iter().for_each(Waker::wake);
     }
 
     /// The last handle is gone, and so is the pump or all that it had to do: nothing is left to tell.
@@ -539,14 +390,27 @@ impl Hub {
         self.with(|_, _| ((), None));
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        let state = self.state();
-        !self.pump_runs.load(Ordering::Relaxed) || !state.has_work() && !state.busy
+    /// Ready once nothing is under way, or nobody is there to see to it.
+    pub(crate) fn poll_idle(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if !self.pump_runs.load(Ordering::Relaxed) || !state.has_work() && !state.busy {
+            return Poll::Ready(());
+        }
+        if !state.idle.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.idle.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
 impl Drop for Hub {
     fn drop(&mut self) {
         self.end_recording();
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
     }
 }

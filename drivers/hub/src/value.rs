@@ -2,14 +2,13 @@
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oneflight_store::{Entry, Revision, Token};
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use crate::copies::Copy;
 use crate::hub::Hub;

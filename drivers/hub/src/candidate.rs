@@ -7,17 +7,22 @@ use oneflight_store::{Revision, Token};
 use oneflight_trace::Digest;
 
 use crate::hub::Hub;
+use crate::landing::{Landing, Source};
 use crate::value::Arrived;
-use crate::{Landing, Source};
 
 /// What the local look gave.
-pub(crate) enum Look<V> {
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Look<V> {
+    /// A value that will do.
     Fresh(Candidate<V>),
+    /// None that will do: take off, with what there is.
     Stale(Option<Candidate<V>>),
 }
 
 /// A decoded value that a caller may land with.
-pub(crate) struct Candidate<V> {
+#[derive(Debug)]
+pub struct Candidate<V> {
     pub(crate) value: Arc<V>,
     pub(crate) revision: Revision,
     pub(crate) token: Option<Token>,
@@ -57,7 +62,8 @@ impl<V> Candidate<V> {
 
     /// A landing without a flight.
     #[inline]
-    pub(crate) fn cached(self) -> Landing<V> {
+    #[must_use]
+    pub fn cached(self) -> Landing<V> {
         self.land(Source::Cached, false)
     }
 

@@ -182,7 +182,7 @@ impl Seat {
     }
 
     /// The call has ended with this.
-    pub(crate) fn landed(self, outcome: Outcome, digest: Option<Digest>) {
+    pub(crate) fn landed(&self, outcome: Outcome, digest: Option<Digest>) {
         if let Some(recorder) = &self.hub.recorder {
             recorder.write(What::Landed {
                 key: self.names.clone(),
@@ -213,7 +213,7 @@ impl Seat {
                     desk.computed = Some(Computed {
                         value,
                         retain,
-                        done: tokio::time::Instant::now(),
+                        done: hub.clock.read(),
                     });
                 }
                 (Filled::Failed(failure), Some(desk)) => desk.failure = Some(failure),

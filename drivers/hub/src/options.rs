@@ -1,29 +1,31 @@
 //! What a caller may choose.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oneflight_core::{OnAbort, OnFenced, OnUnavailable, Policy};
 use oneflight_trace::{Freshness, nanos};
-use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::value::Times;
 
-/// What a caller may choose.
+/// What a caller may choose: what each means is said at the methods of `Call`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
-    pub(crate) lease_ttl: Option<Duration>,
-    pub(crate) wait_timeout: Option<Duration>,
-    pub(crate) store_timeout: Option<Duration>,
-    pub(crate) fill_timeout: Option<Duration>,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) local_max_age: Option<Duration>,
-    pub(crate) retain: Option<Duration>,
-    pub(crate) lock: Option<Arc<str>>,
-    pub(crate) on_unavailable: OnUnavailable,
-    pub(crate) on_fenced: OnFenced,
-    pub(crate) on_abort: OnAbort,
-    pub(crate) malformed_is_absent: bool,
+#[non_exhaustive]
+#[expect(missing_docs, reason = "documented once, at the methods of `Call`")]
+pub struct Options {
+    pub lease_ttl: Option<Duration>,
+    pub wait_timeout: Option<Duration>,
+    pub store_timeout: Option<Duration>,
+    pub fill_timeout: Option<Duration>,
+    pub max_age: Option<Duration>,
+    pub local_max_age: Option<Duration>,
+    pub retain: Option<Duration>,
+    pub lock: Option<Arc<str>>,
+    pub on_unavailable: OnUnavailable,
+    pub on_fenced: OnFenced,
+    pub on_abort: OnAbort,
+    pub malformed_is_absent: bool,
 }
 
 impl Options {
@@ -57,23 +59,24 @@ impl Options {
         }
     }
 
-    pub(crate) fn store_timeout(&self) -> Duration {
+    /// How long the store may take to answer before it counts as unreachable.
+    #[must_use]
+    pub fn store_timeout(&self) -> Duration {
         self.store_timeout.unwrap_or(Policy::DEFAULT.store_timeout)
     }
 
     /// Whether a copy may be served, as far as its age goes.
     #[inline]
-    pub(crate) fn timing(&self, times: Times) -> Timing {
+    pub(crate) fn timing(&self, times: Times, clock: &Clock) -> Timing {
         // Reading the clock is most of what a hit costs: only who cares for the age pays for it.
         if self.max_age.is_none() && self.local_max_age.is_none() {
             return Timing::Good;
         }
-        self.timing_now(times)
+        self.timing_at(times, clock.read())
     }
 
-    fn timing_now(&self, times: Times) -> Timing {
+    fn timing_at(&self, times: Times, now: Instant) -> Timing {
         let (max_age, local) = (self.max_age, self.local_max_age);
-        let now = Instant::now();
         if local.is_some_and(|limit| times.unread_for(now) > limit) {
             Timing::TooLongUnread
         } else if max_age.is_some_and(|limit| times.age_at(now) > limit) {

@@ -1,11 +1,14 @@
 //! The lease as a fill sees it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use oneflight_core::Warning;
 use oneflight_store::{Revision, Token};
-use tokio::sync::watch;
 
 use crate::clock::Clock;
 
@@ -27,7 +30,15 @@ pub(crate) struct LeaseState {
     clock: Clock,
     /// When the lease lapses, on the machine's clock.
     expires: AtomicU64,
-    loss: watch::Sender<Option<Loss>>,
+    warned: Mutex<Warned>,
+}
+
+#[derive(Debug, Default)]
+struct Warned {
+    loss: Option<Loss>,
+    /// The number of the last one who waited.
+    last: u64,
+    waiting: BTreeMap<u64, Waker>,
 }
 
 impl LeaseState {
@@ -35,7 +46,7 @@ impl LeaseState {
         Arc::new(Self {
             clock,
             expires: AtomicU64::new(0),
-            loss: watch::Sender::new(None),
+            warned: Mutex::default(),
         })
     }
 
@@ -43,13 +54,18 @@ impl LeaseState {
         self.expires.store(expires.as_nanos(), Ordering::Release);
     }
 
-    pub(crate) fn warn(&self, loss: Loss) {
-        self.loss.send_modify(|current| {
-            // Nothing is worse than taken.
-            if *current != Some(Loss::Taken) {
-                *current = Some(loss);
-            }
-        });
+    /// Answers whom to wake.
+    pub(crate) fn warn(&self, loss: Loss) -> impl Iterator<Item = Waker> + use<> {
+        let mut warned = self.warned();
+        // Nothing is worse than taken.
+        if warned.loss != Some(Loss::Taken) {
+            warned.loss = Some(loss);
+        }
+        std::mem::take(&mut warned.waiting).into_values()
+    }
+
+    fn warned(&self) -> MutexGuard<'_, Warned> {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,8 +100,14 @@ impl Lease {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.token.is_some()
-            && *self.state.loss.borrow() != Some(Loss::Taken)
+            && self.loss() != Some(Loss::Taken)
             && self.state.clock.now().as_nanos() < self.state.expires.load(Ordering::Acquire)
+    }
+
+    /// The last warning, if there was one: see [`Lease::lost`].
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        self.state.warned().loss
     }
 
     /// Waits until the fill is warned for the first time: the lease was taken away, has lapsed by
@@ -103,13 +125,45 @@ impl Lease {
         self.wait_for(|loss| loss == Loss::Taken).await;
     }
 
-    async fn wait_for(&self, matches: impl Fn(Loss) -> bool) -> Loss {
-        let mut losses = self.state.loss.subscribe();
-        let seen = losses.wait_for(|loss| loss.is_some_and(&matches)).await;
-        match seen.map(|loss| *loss) {
-            Ok(Some(loss)) => loss,
-            // INVARIANT: the sender lives in `self.state`, and only a loss that matches is waited for.
-            Ok(None) | Err(_) => std::future::pending().await,
+    fn wait_for(&self, matches: fn(Loss) -> bool) -> impl Future<Output = Loss> + '_ {
+        Wait {
+            state: &self.state,
+            matches,
+            number: None,
+        }
+    }
+}
+
+struct Wait<'a> {
+    state: &'a LeaseState,
+    matches: fn(Loss) -> bool,
+    number: Option<u64>,
+}
+
+impl Future for Wait<'_> {
+    type Output = Loss;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Loss> {
+        let state = self.state;
+        let mut warned = state.warned();
+        if let Some(loss) = warned.loss
+            && (self.matches)(loss)
+        {
+            return Poll::Ready(loss);
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            warned.last += 1;
+            warned.last
+        });
+        warned.waiting.insert(number, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.state.warned().waiting.remove(&number);
         }
     }
 }

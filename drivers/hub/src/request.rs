@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::task::noop_waker_ref;
@@ -10,7 +11,6 @@ use oneflight_store::{
     AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Publication, Renewal, StoreError, Token,
 };
 use oneflight_trace::{Digest, Request, nanos};
-use tokio::time::Instant;
 
 use crate::hub::{Errand, Hub, Names};
 use crate::recorder;
@@ -65,7 +65,7 @@ impl Hub {
         } = errand;
         let (store, names, number) = (&self.store, &flight.key, Some(flight.number));
         let key = Arc::clone(&names.key);
-        let asked = Instant::now();
+        let asked = self.clock.read();
         let digest = || {
             value
                 .as_ref()

@@ -9,10 +9,10 @@ use serde::{Serialize, Serializer};
 
 use crate::hub::Names;
 
-pub(super) fn header(profile: &Profile) -> Line<Names> {
+pub(super) fn header(driver: &str, profile: &Profile) -> Line<Names> {
     Line::Header(Header {
         oneflight: VERSION,
-        recorder: "tokio".to_owned(),
+        recorder: driver.to_owned(),
         seed: None,
         profile: String::new(),
         store: StoreProfile {

@@ -5,29 +5,39 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
+use futures_util::FutureExt as _;
 use oneflight_core::{Judgement, OnAbort, Outcome, Unpublished, Verdict};
 use oneflight_store::StoreError;
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::candidate::Candidate;
+use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::hub::{Failure, Filled, Hub, Landed, Mail, Seat};
+use crate::landing::{Landing, Source};
+use crate::lease::Lease;
 use crate::value::{Arrived, Value};
-use crate::{Error, Landing, Lease, Source};
 
 impl<P> Call<'_, P> {
-    /// The way of a call that has no fresh copy.
-    pub(crate) async fn fly<V, E, F, Fut>(
+    /// The way of a call that has no fresh copy: see the driver's `Call::run`. `before_fill` is awaited
+    /// before each fill.
+    ///
+    /// # Errors
+    ///
+    /// Each of [`Error`]'s. Cancel-safe.
+    ///
+    /// # Panics
+    ///
+    /// If the fill does, once its lease is given up.
+    pub async fn fly<V, E, F, Fut, W>(
         &self,
         mut candidate: Option<Candidate<V>>,
+        before_fill: fn() -> W,
         mut fill: F,
     ) -> Result<Landing<V>, Error<V, E>>
     where
@@ -35,10 +45,11 @@ impl<P> Call<'_, P> {
         E: Send + Sync + 'static,
         F: FnMut(Lease) -> Fut,
         Fut: Future<Output = Result<V, E>>,
+        W: Future<Output = ()>,
         P: Freshness<V>,
     {
-        let started = Instant::now();
-        let hub = self.flights.ready();
+        let hub = self.shared.ready();
+        let started = hub.clock.read();
         let mut policy = self.options.policy();
         loop {
             let known = candidate
@@ -69,7 +80,7 @@ impl<P> Call<'_, P> {
                         attempt,
                         lease,
                     } => {
-                        let_the_pump_run().await;
+                        before_fill().await;
                         seat.fill_begins(&flight, attempt, &lease);
                         let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
                         let filled = match aboard(&seat, fill).await {
@@ -109,7 +120,8 @@ impl<P> Call<'_, P> {
                 None => {
                     policy.on_abort = OnAbort::Promote;
                     let wait = self.options.policy().wait_timeout;
-                    policy.wait_timeout = wait.saturating_sub(started.elapsed());
+                    policy.wait_timeout =
+                        wait.saturating_sub(hub.clock.read().saturating_duration_since(started));
                 }
             }
         }
@@ -145,7 +157,7 @@ impl<P> Call<'_, P> {
                 };
                 (
                     judgement,
-                    Ok(Some(Candidate::new(value, arrived, self.flights.hub()))),
+                    Ok(Some(Candidate::new(value, arrived, self.shared.hub()))),
                 )
             }
             Err(_) if self.options.malformed_is_absent => (Judgement::Absent, Ok(None)),
@@ -176,7 +188,7 @@ impl<P> Call<'_, P> {
                 (Some(candidate), _) => Ok(candidate.land(source, stale)),
                 (None, Some(arrived)) => match arrived.value.decode() {
                     Ok(value) => {
-                        Ok(Candidate::new(value, arrived, self.flights.hub()).land(source, stale))
+                        Ok(Candidate::new(value, arrived, self.shared.hub()).land(source, stale))
                     }
                     Err(error) => Err(self.malformed(error)),
                 },
@@ -324,7 +336,9 @@ fn as_felt<V, E>(outcome: Outcome, result: &Option<Result<Landing<V>, Error<V, E
     }
 }
 
-pub(crate) fn no_answer(timeout: Duration) -> StoreError {
+/// What a store counts as that has not answered in time.
+#[must_use]
+pub fn no_answer(timeout: Duration) -> StoreError {
     StoreError::unavailable(format_args!("it did not answer within {timeout:?}"))
 }
 
@@ -340,12 +354,4 @@ async fn aboard<T>(seat: &Seat, fill: impl Future<Output = T>) -> T {
         Poll::Pending
     })
     .await
-}
-
-/// On many threads the pump may have been put into this worker's own slot, from where no other worker
-/// can take it: it must have run before a fill blocks this thread.
-async fn let_the_pump_run() {
-    if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
-        tokio::task::yield_now().await;
-    }
 }

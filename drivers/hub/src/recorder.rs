@@ -16,7 +16,7 @@ use crate::hub::Names;
 use tape::Tape;
 pub(crate) use words::{claimed, forgotten, looked, published, put, released, renewed};
 
-/// Writes down what happens in one process: given to [`Builder::recorder`](crate::Builder::recorder).
+/// Writes down what happens in one process: given to the `Builder` of a driver.
 ///
 /// The lines are those of `docs/trace.md`, with digests in place of values; `oneflight-sim` checks and
 /// replays them. Any number of processes may record into one file.
@@ -34,7 +34,7 @@ pub struct Recorder {
 impl Recorder {
     /// Appends to a file, which is made if there is none. When it cannot be written to any more, the
     /// recording ends, `on_failure` is told why, and the calls go on. It is told in the middle of a
-    /// call's work: it must not block, and must not call the [`SingleFlight`](crate::SingleFlight).
+    /// call's work: it must not block, and must not call the driver.
     ///
     /// # Errors
     ///
@@ -51,10 +51,16 @@ impl Recorder {
     }
 
     /// Begins, under the number of this process.
-    pub(crate) fn begin(mut self, nonce: u64, profile: &Profile, holder: &Holder) -> Self {
+    pub(crate) fn begin(
+        mut self,
+        driver: &str,
+        nonce: u64,
+        profile: &Profile,
+        holder: &Holder,
+    ) -> Self {
         // Not 0, which is the store, and no more digits than every reader of JSON can take.
         self.node = (nonce >> 16) | 1;
-        self.tape.put(&words::header(profile));
+        self.tape.put(&words::header(driver, profile));
         self.write(What::Up {
             name: holder.to_string(),
             clock: words::clock(),

@@ -1,0 +1,20 @@
+//! What a driver brings along.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::hub::Hub;
+
+/// What a driver brings along: how it tells the time, and who turns the pump.
+#[derive(Clone, Copy, Debug)]
+pub struct Driver {
+    /// What a recording calls it.
+    pub name: &'static str,
+    /// Its clock, which never goes back.
+    pub now: fn() -> Instant,
+    /// Sees to it that a [`Pump`](crate::Pump) of this hub is turned from now on; `false` if that cannot
+    /// be. Called in the middle of a caller's work, so it must not turn the pump in place. The pump is to
+    /// be dropped when it has ended or will not be turned any more, for then another is started when
+    /// there is need.
+    pub start: fn(&Arc<Hub>) -> bool,
+}

@@ -1,0 +1,216 @@
+//! Carries the machine's orders to the store and the answers back, and keeps the time: turned by the
+//! driver, in a task or a thread of its own. One at a time per hub; renewals run here, so they do not
+//! depend on a fill that yields.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use oneflight_core::{Command, FlightId};
+use oneflight_store::{Change, KeyState, StoreError, Subscription, WatchEvent};
+
+use crate::hub::{Hub, Names, Todo, Work};
+use crate::request::{Answer, Underway};
+use crate::timers::Timers;
+
+/// How long a request may go unanswered before it is dropped: the machine has given up on it long
+/// before, but a late grant is still worth to be released.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long to wait before a copy is looked at again, if the store did not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long clean-up may go on after the last handle is gone.
+pub const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a turn looks for more to do before others on its thread have theirs.
+const MOST_ROUNDS: usize = 64;
+
+/// What carries the machine's orders to the store and the answers back, and keeps the time.
+///
+/// It does nothing by itself: [`Pump::turn`] it, from one place that no caller's fill can block.
+pub struct Pump {
+    hub: Arc<Hub>,
+    watches: HashMap<u64, (FlightId<Names>, Subscription)>,
+    requests: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Looks at copies after a gap in the change stream: nobody waits for them, not even `close`.
+    looks: FuturesUnordered<BoxFuture<'static, ()>>,
+    timers: Timers,
+    /// When to end whatever is left to do: a while after the last handle is gone.
+    give_up: Option<oneflight_core::Instant>,
+}
+
+/// When a [`Pump`] is to be turned again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver has to heed each of them")]
+pub enum Until {
+    /// When its waker is woken, and at this moment at the latest, if there is one.
+    Moment(Option<Instant>),
+    /// Never: it is to be dropped.
+    Ended,
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        // Its runtime may have ended under callers on another: they start a new pump, which finds
+        // the watches to be opened again. Requests under way count as unanswered.
+        for (_, (flight, watch)) in self.watches.drain() {
+            drop(watch);
+            let ended = StoreError::unavailable("the driver has ended");
+            self.hub.watched(flight, WatchEvent::Ended(ended));
+        }
+        self.hub.pump_ended();
+        if self.hub.is_closing() {
+            self.hub.end_recording();
+        }
+    }
+}
+
+impl Pump {
+    /// For the hub whose [`Driver`](crate::Driver) was told to start one.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            watches: HashMap::new(),
+            requests: FuturesUnordered::new(),
+            looks: FuturesUnordered::new(),
+            timers: Timers::default(),
+            give_up: None,
+        }
+    }
+
+    /// Does what there is to do, without blocking but for a store that does.
+    pub fn turn(&mut self, cx: &mut Context<'_>) -> Until {
+        for _ in 0..MOST_ROUNDS {
+            self.timers.fire(self.hub.clock.now());
+            // After a time without a turn, answers are found together with a moment that has come: what
+            // was answered must not be taken for unanswered.
+            while let Poll::Ready(Some(answer)) = self.requests.poll_next_unpin(cx) {
+                self.hub.answer(answer);
+            }
+            while let Poll::Ready(Some(())) = self.looks.poll_next_unpin(cx) {}
+            match self.hub.next_work(!self.requests.is_empty(), cx.waker()) {
+                Todo::Work(work) => work.into_iter().for_each(|item| self.start(item)),
+                Todo::Tick => self.hub.tick(),
+                Todo::Rest { due, closing } => return self.rest(due, closing),
+                Todo::End => return Until::Ended,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Until::Moment(None)
+    }
+
+    fn rest(&mut self, due: Option<oneflight_core::Instant>, closing: bool) -> Until {
+        let clock = self.hub.clock;
+        if closing {
+            let now = clock.now();
+            let give_up = *self
+                .give_up
+                .get_or_insert_with(|| now.after(CLOSING_PATIENCE));
+            if give_up <= now {
+                return Until::Ended;
+            }
+        }
+        let moments = [due, self.timers.next(), self.give_up];
+        let next = moments.into_iter().flatten().min();
+        Until::Moment(next.map(|at| clock.moment(at)))
+    }
+
+    /// Carries out one piece of work. Never under the hub's mutex: a store may answer, and a watch
+    /// may tell its snapshot, in place.
+    fn start(&mut self, work: Work) {
+        let errand = match work {
+            Work::Errand(errand) => errand,
+            Work::Request(request) => return self.await_answer(request),
+            Work::Revalidate(keys) => return self.revalidate(keys),
+        };
+        let flight = errand.flight.clone();
+        match errand.command {
+            Command::Watch => {
+                let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
+                let watched = flight.clone();
+                let hub = Arc::downgrade(&self.hub);
+                let watcher = move |event| {
+                    if let Some(hub) = hub.upgrade() {
+                        hub.watched(watched.clone(), event);
+                    }
+                };
+                let watch = self.hub.store.watch(key, lock, Arc::new(watcher));
+                drop(self.watches.insert(flight.number, (flight, watch)));
+            }
+            Command::Unwatch => drop(self.watches.remove(&flight.number)),
+            Command::Claim { .. }
+            | Command::Renew { .. }
+            | Command::Publish { .. }
+            | Command::Put { .. }
+            | Command::Release { .. } => self.await_answer(self.hub.request(errand)),
+            // The hub sees to these itself.
+            Command::Fill { .. } | Command::WarnLeaseLost { .. } | Command::Land(_) => {}
+        }
+    }
+
+    fn await_answer(&self, request: Underway) {
+        let (hub, timers) = (Arc::clone(&self.hub), self.timers.clone());
+        self.requests.push(Box::pin(async move {
+            let answer = bounded(&hub, &timers, request).await;
+            answer.unwrap_or(Answer::Nothing)
+        }));
+    }
+
+    /// After a gap in the change stream: asks for the changes that may have been missed, until the store
+    /// has answered for each key: nobody would tell of them again.
+    fn revalidate(&self, keys: Vec<Arc<str>>) {
+        let (hub, timers) = (Arc::clone(&self.hub), self.timers.clone());
+        self.looks.push(Box::pin(async move {
+            for key in keys {
+                loop {
+                    match look(&hub, &timers, &key).await {
+                        Ok(KeyState { revision, .. }) => {
+                            hub.changed(Change::Moved { key, revision });
+                            break;
+                        }
+                        // The next connection brings the next look.
+                        Err(_) if hub.is_deaf() => return,
+                        Err(StoreError::Unavailable(_)) => {
+                            timers.sleep_until(hub.clock.now().after(LOOK_AGAIN)).await;
+                        }
+                        Err(_) => break,
+                    }
+                }
+            }
+        }));
+    }
+}
+
+async fn look(hub: &Hub, timers: &Timers, key: &Arc<str>) -> Result<KeyState, StoreError> {
+    let read = hub.read(&Names {
+        key: Arc::clone(key),
+        lock: None,
+    });
+    let answer = bounded(hub, timers, read).await;
+    answer.unwrap_or_else(|| Err(StoreError::unavailable("the store did not answer")))
+}
+
+/// `None` if there is no answer in time.
+async fn bounded<T>(
+    hub: &Hub,
+    timers: &Timers,
+    request: impl Future<Output = T> + Unpin,
+) -> Option<T> {
+    let limit = timers.sleep_until(hub.clock.now().after(REQUEST_TIMEOUT));
+    match select(request, limit).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(((), _)) => None,
+    }
+}
+
+impl std::fmt::Debug for Pump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pump").finish_non_exhaustive()
+    }
+}
