@@ -87,14 +87,16 @@ impl Pump {
     /// Does what there is to do, without blocking but for a store that does.
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Until {
         for _ in 0..MOST_ROUNDS {
-            self.timers.fire(self.hub.clock.now());
+            let now = self.hub.clock.now();
+            self.timers.fire(now);
             // After a time without a turn, answers are found together with a moment that has come: what
             // was answered must not be taken for unanswered.
             while let Poll::Ready(Some(answer)) = self.requests.poll_next_unpin(cx) {
                 self.hub.answer(answer);
             }
             while let Poll::Ready(Some(())) = self.looks.poll_next_unpin(cx) {}
-            match self.hub.next_work(!self.requests.is_empty(), cx.waker()) {
+            let busy = !self.requests.is_empty();
+            match self.hub.next_work(now, busy, cx.waker()) {
                 Todo::Work(work) => work.into_iter().for_each(|item| self.start(item)),
                 Todo::Tick => self.hub.tick(),
                 Todo::Rest { due, closing } => return self.rest(due, closing),

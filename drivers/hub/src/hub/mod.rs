@@ -8,13 +8,9 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use bytes::Bytes;
-use oneflight_core::{
-    Command, FlightId, Flights, Instant, Notice, Order, PassengerId, Policy, Verdict,
-};
-use oneflight_store::{Holder, Store, default_lock};
+use oneflight_core::{Flights, Instant, Notice, Order, PassengerId, Policy, Verdict};
+use oneflight_store::{Holder, Store};
 use oneflight_trace::{Freshness, What};
 
 use crate::clock::Clock;
@@ -26,61 +22,12 @@ use crate::request::Underway;
 mod news;
 mod seat;
 mod state;
+mod work;
 
 use seat::Mailbox;
 pub(crate) use seat::{Failure, Filled, Landed, Mail, Seat};
 use state::{Calls, State};
-
-/// What callers of one process fly for: a key, and the lock that guards it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Names {
-    pub(crate) key: Arc<str>,
-    /// `None` for the default.
-    pub(crate) lock: Option<Arc<str>>,
-}
-
-impl Names {
-    /// The lock key.
-    pub(crate) fn lock(&self) -> Arc<str> {
-        match &self.lock {
-            Some(lock) => Arc::clone(lock),
-            None => default_lock(&self.key).into(),
-        }
-    }
-}
-
-/// Something for the pump to do.
-pub(crate) enum Work {
-    /// Carry out a command, or send it to the store.
-    Errand(Errand),
-    /// Wait for the answer to a request.
-    Request(Underway),
-    /// Look again at these keys: changes may have been missed.
-    Revalidate(Vec<Arc<str>>),
-}
-
-/// A command, and what the driver knows beside it.
-pub(crate) struct Errand {
-    pub(crate) flight: FlightId<Names>,
-    pub(crate) command: Command,
-    /// How long a lease is to live, for a claim or a renewal.
-    pub(crate) ttl: Duration,
-    /// The value, for a publish or a put, which stays on its desk until the flight retires.
-    pub(crate) value: Option<(Bytes, Option<Duration>)>,
-}
-
-impl Errand {
-    fn is_for_the_store(&self) -> bool {
-        matches!(
-            self.command,
-            Command::Claim { .. }
-                | Command::Renew { .. }
-                | Command::Publish { .. }
-                | Command::Put { .. }
-                | Command::Release { .. }
-        )
-    }
-}
+pub(crate) use work::{Errand, Names, Todo, Work};
 
 /// Where the callers of one process, the machine and the pump meet.
 pub struct Hub {
@@ -97,20 +44,6 @@ pub struct Hub {
     state: Mutex<State>,
     /// Changes only under the mutex; a caller who waits reads it without.
     pump_runs: AtomicBool,
-}
-
-/// What the pump is to do now.
-pub(crate) enum Todo {
-    Work(Vec<Work>),
-    /// Tell the machine the time.
-    Tick,
-    /// Nothing, until it is woken or a moment has come.
-    Rest {
-        due: Option<Instant>,
-        closing: bool,
-    },
-    /// The last handle is gone, and all is cleaned up.
-    End,
 }
 
 impl Hub {
@@ -309,9 +242,9 @@ impl Hub {
         pump.into_iter().for_each(Waker::wake);
     }
 
-    /// What the pump is to do. Leaves its waker if that is nothing: while it is at work it need not be
-    /// woken, for it asks again before it rests.
-    pub(crate) fn next_work(&self, busy: bool, waker: &Waker) -> Todo {
+    /// What the pump is to do, which has heard all answers up to `now`. Leaves its waker if that is
+    /// nothing: while it is at work it need not be woken, for it asks again before it rests.
+    pub(crate) fn next_work(&self, now: Instant, busy: bool, waker: &Waker) -> Todo {
         let mut state = self.state();
         let work = mem::take(&mut state.outbox);
         state.busy = busy || !work.is_empty();
@@ -324,7 +257,7 @@ impl Hub {
             Todo::Work(work)
         } else if state.closing && !state.has_work() && !busy {
             Todo::End
-        } else if due.is_some_and(|due| due <= self.clock.now()) {
+        } else if due.is_some_and(|due| due <= now) {
             Todo::Tick
         } else {
             Todo::Rest {
