@@ -35,6 +35,7 @@ thread_local! {
     static CLOCK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     static PUMP: RefCell<Option<Pump>> = const { RefCell::new(None) };
     static WOKEN: Arc<Flag> = Arc::default();
+    static TURNS: Cell<usize> = const { Cell::new(0) };
 }
 
 fn now() -> Instant {
@@ -54,6 +55,8 @@ impl Wake for Flag {
 /// Turns the pump if it is to be turned, or else lets time pass until it is. `false` if nothing is left
 /// to happen.
 fn turn(moment: &mut Option<Instant>) -> bool {
+    TURNS.set(TURNS.get() + 1);
+    assert!(TURNS.get() < 10_000, "turned without end");
     let flag = WOKEN.with(Arc::clone);
     if !flag.0.swap(false, Ordering::SeqCst) {
         let Some(at) = moment.take() else {
