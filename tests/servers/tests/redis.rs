@@ -106,10 +106,10 @@ fn a_replica_follows_and_is_promoted() {
 fn who_is_paused_answers_later() {
     let server = RedisServer::new();
     let mut client = client(&server.url()).unwrap();
-    let patience = Some(Duration::from_millis(50));
-    client.set_read_timeout(patience).unwrap();
     set(&mut client, "key", "value").unwrap();
     server.pause();
+    let patience = Some(Duration::from_millis(50));
+    client.set_read_timeout(patience).unwrap();
     assert!(get(&mut client, "key").unwrap_err().is_timeout());
     server.resume();
     assert_eq!(server.command::<String>(&["GET", "key"]).unwrap(), "value");
@@ -121,9 +121,14 @@ fn clients_are_listed_and_killed() {
     assert_eq!(server.clients().len(), 0);
     let mut one = client(&server.url()).unwrap();
     let mut two = client(&(server.url() + "?protocol=resp3")).unwrap();
+    // It is answered by a push, which is not waited for.
     two.subscribe_resp3("channel").unwrap();
+    until("a subscriber", || {
+        let channels = server.command::<Vec<String>>(&["PUBSUB", "CHANNELS"]);
+        (channels.unwrap() == ["channel"]).then_some(())
+    });
     assert_eq!(server.clients().len(), 2);
-    assert_eq!(server.kill_clients(), 2);
+    server.kill_clients();
     assert!(get(&mut one, "key").is_err());
     assert_eq!(server.clients().len(), 0);
 }
