@@ -1,5 +1,7 @@
 //! No peer but the floor: the first process fills and publishes, all others have subscribed.
 
+use std::mem::ManuallyDrop;
+
 use crate::Result;
 use crate::participant;
 
@@ -15,7 +17,8 @@ pub(crate) fn run(url: &str, number: usize) -> Result<()> {
             .query::<usize>(&mut connection);
         return task.fill.report(told.map(|_| value));
     }
-    let mut subscription = connection.as_pubsub();
+    // To unsubscribe in the end is of no use to anybody.
+    let mut subscription = ManuallyDrop::new(connection.as_pubsub());
     subscription.subscribe(&task.key)?;
     let value = subscription.get_message().and_then(|message| {
         let value: String = message.get_payload()?;

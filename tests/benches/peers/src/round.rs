@@ -60,6 +60,23 @@ pub(crate) fn stampede(
     fill: Duration,
 ) -> Result<Stampede> {
     server.empty()?;
+    rush(server, peer, processes, fill)
+}
+
+/// The same, counting what is sent: from the first connection to the last process's orderly end.
+pub(crate) fn counted(
+    server: &Server,
+    peer: &Peer,
+    processes: usize,
+    fill: Duration,
+) -> Result<Wire> {
+    server.empty()?;
+    let counter = Counter::start(server)?;
+    rush(server, peer, processes, fill)?;
+    counter.stop()
+}
+
+fn rush(server: &Server, peer: &Peer, processes: usize, fill: Duration) -> Result<Stampede> {
     let mut participants = start(server, peer, processes, LONG_LEASE)?;
     let at = now() + nanos(LEAD);
     for participant in &mut participants {
@@ -92,18 +109,6 @@ pub(crate) fn stampede(
         }
     }
     Ok(stampede)
-}
-
-/// The same, counting what is sent: from the first connection to the last process's orderly end.
-pub(crate) fn counted(
-    server: &Server,
-    peer: &Peer,
-    processes: usize,
-    fill: Duration,
-) -> Result<Wire> {
-    let counter = Counter::start(server)?;
-    stampede(server, peer, processes, fill)?;
-    counter.stop()
 }
 
 /// What followed the death of a holder.

@@ -3,6 +3,7 @@
 use crate::measure::{BESIDE_THE_KILLED, Crowd, InCrowd, Measured};
 use crate::peer::Part;
 use crate::round::{PATIENCE, SHORT_LEASE, Takeover};
+use crate::wire::Wire;
 
 /// Prints the table of figures, and below it which commands were sent.
 pub(crate) fn print(crowds: &[Crowd], measured: &[Measured]) {
@@ -16,7 +17,7 @@ pub(crate) fn print(crowds: &[Crowd], measured: &[Measured]) {
             "worst",
             "commands",
             "per process",
-            "of these to set up",
+            "without set-up",
         ];
         header(number == 0, &heading, &columns);
         let rows = || {
@@ -92,22 +93,19 @@ fn crowd_row(title: &str, crowd: &Crowd, done: &InCrowd, floor: Option<i64>) {
         _ => "–".to_owned(),
     };
     let totals = || done.wires.iter().map(|wire| wire.total());
-    let per_process = |count: u64| count as f64 / crowd.processes as f64;
-    let mean = totals().sum::<u64>() as f64 / (done.wires.len() * crowd.processes) as f64;
+    let per_process = |counts: fn(&Wire) -> u64| {
+        let counts: u64 = done.wires.iter().map(counts).sum();
+        counts as f64 / (done.wires.len() * crowd.processes) as f64
+    };
     println!(
-        "| {title} | {}{failed} | {ratio} | {} | {} | {} | {} | {mean:.1} | {:.1} |",
+        "| {title} | {}{failed} | {ratio} | {} | {} | {} | {} | {:.1} | {:.1} |",
         range(done.rounds.iter().map(|round| round.fills as u64)),
         millis(percentile(&followers, 50)),
         millis(percentile(&followers, 99)),
         millis(percentile(&followers, 100)),
         range(totals()),
-        per_process(
-            done.wires
-                .iter()
-                .map(|wire| wire.set_up())
-                .max()
-                .unwrap_or(0)
-        ),
+        per_process(Wire::total),
+        per_process(|wire| wire.total() - wire.set_up()),
     );
 }
 
