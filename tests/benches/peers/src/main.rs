@@ -12,7 +12,6 @@ mod peer;
 mod process;
 mod raw;
 mod round;
-mod server;
 mod table;
 mod wire;
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use oneflight_test_servers::RedisServer;
+
 use crate::Result;
 use crate::peer::{PEERS, Part, Peer};
 use crate::round::{self, Stampede, Takeover};
-use crate::server::Server;
 use crate::table;
 use crate::wire::Wire;
 
@@ -79,7 +80,7 @@ pub(crate) fn run(chosen: &[&str]) -> Result<()> {
         })
         .collect();
 
-    let server = Server::start()?;
+    let server = RedisServer::new();
     let load = load()?;
     for one in &measured {
         // Loads the scripts, and the programs into memory.
@@ -111,7 +112,7 @@ pub(crate) fn run(chosen: &[&str]) -> Result<()> {
 }
 
 fn stampedes(
-    server: &Server,
+    server: &RedisServer,
     crowd: &Crowd,
     number: usize,
     measured: &mut [Measured],

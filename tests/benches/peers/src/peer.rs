@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use oneflight_test_servers::RedisServer;
+
 use crate::Result;
-use crate::server::Server;
 use crate::{amalgam, raw};
 
 /// How a participant is started: its number in the round, and the lease (none: as the peer comes).
-type Start = fn(&Server, usize, Duration) -> Result<Command>;
+type Start = fn(&RedisServer, usize, Duration) -> Result<Command>;
 
 /// A way to compute once, in some configuration.
 pub(crate) struct Peer {
@@ -77,7 +78,7 @@ impl Peer {
     /// The command of a participant.
     pub(crate) fn command(
         &self,
-        server: &Server,
+        server: &RedisServer,
         number: usize,
         lease: Duration,
     ) -> Result<Command> {
@@ -86,14 +87,14 @@ impl Peer {
 }
 
 /// This program in another role, see [`run`].
-fn rust(kind: &str, server: &Server, number: usize, lease: Duration) -> Result<Command> {
+fn rust(kind: &str, server: &RedisServer, number: usize, lease: Duration) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["participant", kind, &server.url(), &number.to_string()]);
     command.arg(lease.as_millis().to_string());
     Ok(command)
 }
 
-fn dogpile(server: &Server, lease: &str, sleep: &str) -> Result<Command> {
+fn dogpile(server: &RedisServer, lease: &str, sleep: &str) -> Result<Command> {
     let python = std::env::var_os("PYTHON").ok_or("start this by its script `run`")?;
     let mut command = Command::new(python);
     command

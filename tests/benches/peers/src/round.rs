@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use oneflight_test_servers::RedisServer;
+
 use crate::Result;
 use crate::clock::{nanos, now, until};
 use crate::peer::Peer;
 use crate::process::{BOUND, Participant, Told};
-use crate::server::Server;
 use crate::wire::{Counter, Wire};
 
 /// The key of all rounds: the server is empty before each.
@@ -35,7 +36,7 @@ pub(crate) struct Stampede {
 }
 
 fn start(
-    server: &Server,
+    server: &RedisServer,
     peer: &Peer,
     processes: usize,
     lease: Duration,
@@ -54,29 +55,34 @@ fn start(
 
 /// All call at the same moment.
 pub(crate) fn stampede(
-    server: &Server,
+    server: &RedisServer,
     peer: &Peer,
     processes: usize,
     fill: Duration,
 ) -> Result<Stampede> {
-    server.empty()?;
+    empty(server)?;
     rush(server, peer, processes, fill)
 }
 
 /// The same, counting what is sent: from the first connection to the last process's orderly end.
 pub(crate) fn counted(
-    server: &Server,
+    server: &RedisServer,
     peer: &Peer,
     processes: usize,
     fill: Duration,
 ) -> Result<Wire> {
-    server.empty()?;
+    empty(server)?;
     let counter = Counter::start(server)?;
     rush(server, peer, processes, fill)?;
     counter.stop()
 }
 
-fn rush(server: &Server, peer: &Peer, processes: usize, fill: Duration) -> Result<Stampede> {
+/// Deletes all keys. Scripts stay: on a server that has been running they are there.
+fn empty(server: &RedisServer) -> Result<()> {
+    Ok(server.command(&["FLUSHALL"])?)
+}
+
+fn rush(server: &RedisServer, peer: &Peer, processes: usize, fill: Duration) -> Result<Stampede> {
     let mut participants = start(server, peer, processes, LONG_LEASE)?;
     let at = now() + nanos(LEAD);
     for participant in &mut participants {
@@ -124,8 +130,8 @@ pub(crate) struct Takeover {
 }
 
 /// One fills, all others wait for it, and it is killed.
-pub(crate) fn takeover(server: &Server, peer: &Peer, processes: usize) -> Result<Takeover> {
-    server.empty()?;
+pub(crate) fn takeover(server: &RedisServer, peer: &Peer, processes: usize) -> Result<Takeover> {
+    empty(server)?;
     let mut participants = start(server, peer, processes, SHORT_LEASE)?;
     let mut holder = participants.remove(0);
     holder.go(now(), KEY, BOUND)?;

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 
+use oneflight_test_servers::RedisServer;
 use redis::Connection;
 
 use crate::Result;
-use crate::server::Server;
 
 /// The name under which commands are counted that the server did not know.
 const UNKNOWN: &str = "unknown";
@@ -71,7 +71,7 @@ const LAST: &str = "the counter stops";
 
 impl Counter {
     /// Starts to count.
-    pub(crate) fn start(server: &Server) -> Result<Self> {
+    pub(crate) fn start(server: &RedisServer) -> Result<Self> {
         let mut control = redis::Client::open(server.url())?.get_connection()?;
         let mut monitor = BufReader::new(TcpStream::connect(server.address())?);
         monitor.get_mut().write_all(b"MONITOR\r\n")?;
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn counted(act: impl FnOnce(&mut Connection)) -> Wire {
-        let server = Server::start().unwrap();
+        let server = RedisServer::new();
         let client = redis::Client::open(server.url()).unwrap();
         let mut connection = client.get_connection().unwrap();
         let counter = Counter::start(&server).unwrap();
