@@ -1,6 +1,6 @@
 //! What crosses the crates of oneflight.
 //!
-//! * [`fleet`]: many tasks in what might be many processes, over any store;
+//! * [`fleet`]: many callers in what might be many processes, with any driver and over any store;
 //! * [`program`]: the real program, many of it at once, over one file;
 //! * `examples/bars.rs`: the bars, measured on the machine it runs on.
 //!

@@ -29,11 +29,17 @@ mod pump;
 mod single_flight;
 mod wait;
 
-/// What threads meet in. A test puts `shuttle`'s in its place.
+/// What threads meet in, and the time. A test puts `shuttle`'s in its place.
 mod sync {
+    use std::time::Instant;
+
     pub(crate) use std::sync::atomic::AtomicBool;
     pub(crate) use std::sync::{Mutex, MutexGuard, mpsc};
     pub(crate) use std::thread;
+
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
 }
 
 pub use call::Call;

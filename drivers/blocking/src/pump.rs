@@ -15,7 +15,7 @@ use oneflight_store::StoreError;
 
 use crate::sync::mpsc::{self, Receiver, TryRecvError};
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, now};
 use crate::wait::Signal;
 
 /// For how long the last handle waits for the thread: it ends within [`CLOSING_PATIENCE`] by itself, and
@@ -45,7 +45,7 @@ impl Driver for Threads {
     }
 
     fn clock(&self) -> fn() -> Instant {
-        Instant::now
+        now
     }
 
     fn start(&self, hub: &Arc<Hub>) -> bool {
@@ -74,14 +74,14 @@ impl Driver for Threads {
 
     /// Waits for the thread, so that what was held is released and the store let go.
     fn closed(&self) {
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = now() + PATIENCE;
         let started = mem::take(&mut *self.started());
         for Turner { thread, ended } in started {
             // What a store lets go of may own the last handle.
             if thread.thread().id() == thread::current().id() {
                 continue;
             }
-            let left = give_up.saturating_duration_since(Instant::now());
+            let left = give_up.saturating_duration_since(now());
             if ended.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected) {
                 // A panic was told when it happened.
                 drop(thread.join());

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::sync::AtomicBool;
 use crate::sync::thread::{self, Thread};
+use crate::sync::{AtomicBool, now};
 
 /// Wakes the thread that has made it.
 pub(crate) struct Signal {
@@ -34,7 +34,7 @@ impl Signal {
                 thread::park();
                 continue;
             };
-            let left = moment.saturating_duration_since(Instant::now());
+            let left = moment.saturating_duration_since(now());
             if left.is_zero() {
                 return false;
             }
@@ -68,7 +68,7 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 /// Waits for a future; `None` if it takes longer than this.
 pub(crate) fn wait_for<T>(timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
     // A moment that cannot be told never comes.
-    wait_until(future, Instant::now().checked_add(timeout))
+    wait_until(future, now().checked_add(timeout))
 }
 
 fn wait_until<T>(future: impl Future<Output = T>, moment: Option<Instant>) -> Option<T> {
