@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -50,10 +51,13 @@ impl Driver for Threads {
 
     fn start(&self, hub: &Arc<Hub>) -> bool {
         let (turning, ended) = mpsc::channel();
-        let pump = Pump::new(Arc::clone(hub));
+        let (pump, hub) = (Pump::new(Arc::clone(hub)), Arc::clone(hub));
         let turn = move || {
             let _turning = turning;
-            run(pump);
+            // A store may panic here. Fills that run on their own threads count on renewals all the same.
+            if catch_unwind(AssertUnwindSafe(|| run(pump))).is_err() {
+                hub.revive();
+            }
         };
         let spawned = thread::Builder::new()
             .name(String::from("oneflight-pump"))
@@ -83,7 +87,7 @@ impl Driver for Threads {
             }
             let left = give_up.saturating_duration_since(now());
             if ended.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected) {
-                // A panic was told when it happened.
+                // It has told of its panics when they happened.
                 drop(thread.join());
             }
         }

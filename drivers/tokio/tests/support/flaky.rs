@@ -113,6 +113,11 @@ impl Flaky {
         self.state.watches.load(Ordering::SeqCst)
     }
 
+    /// Somebody else releases this lease, as a lapse would.
+    pub(crate) fn take_away(&self, lease: LeaseId) {
+        oneflight_store::blocking::Store::release(&self.inner, lease).unwrap();
+    }
+
     /// Nobody else holds on to this store.
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.state) == 1
