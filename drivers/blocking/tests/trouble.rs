@@ -1,5 +1,6 @@
 //! A store that fails or hangs, a lease that is lost, a thread of the driver that dies.
 
+mod hanging;
 mod support;
 
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hanging::Hanging;
 use oneflight_blocking::{
-    Error, Lease, Loss, OnFenced, OnUnavailable, SingleFlight, Source, StoreError,
+    Error, Lease, Loss, Offload, OnFenced, OnUnavailable, SingleFlight, Source, StoreError,
 };
 use oneflight_store::LeaseId;
 use support::{BOUND, Caller, Flaky, Result, gate, soon, until};
@@ -61,6 +63,25 @@ fn a_store_that_falls_silent_is_given_up_in_time() {
         let landed: Result<u64> = call.run(|_| panic!("must not run"));
         assert!(matches!(landed, Err(Error::Unavailable(_))), "{landed:?}");
     });
+}
+
+#[test]
+fn a_store_whose_calls_hang_holds_up_nobody() {
+    let (store, go) = Hanging::new();
+    let flights = SingleFlight::new(Offload::new(store));
+    assert!(flights.key("k").run(one).unwrap().coordinated);
+    flights
+        .key("hang")
+        .store_timeout(SHORT)
+        .forget()
+        .unwrap_err();
+    // The store's thread is held up, and no other.
+    assert_eq!(flights.key("k").run(one).unwrap().source, Source::Cached);
+    let call = flights.key("other").store_timeout(SHORT);
+    assert!(!call.run(one).unwrap().coordinated);
+    go.send(()).unwrap();
+    flights.close();
+    assert!(flights.key("another").run(one).unwrap().coordinated);
 }
 
 #[test]
