@@ -6,8 +6,8 @@ use std::process::Command;
 fn tree(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["tree", "--offline", "--locked", "--edges", "normal,build"])
-        .args(["--target", "all", "--prefix", "none", "--format", "{p}"])
+        .args(["tree", "--locked", "--edges", "normal,build"])
+        .args(["--prefix", "none", "--format", "{p}"])
         .args(arguments)
         .output()
         .unwrap();
