@@ -11,6 +11,7 @@ use crate::candidate::Candidate;
 use crate::copies::Copies;
 use crate::driver::Driver;
 use crate::hub::{Hub, Names};
+use crate::observe;
 use crate::recorder::Recorder;
 
 /// What all clones of a driver's `SingleFlight` share. When it is dropped, the pump ends as soon as
@@ -75,12 +76,17 @@ impl Shared {
     #[inline]
     pub(crate) fn hit<V>(
         &self,
-        names: impl FnOnce() -> Names,
+        names: impl Fn() -> Names,
         freshness: impl FnOnce() -> Freshness,
         found: &Candidate<V>,
     ) {
-        if let Some(recorder) = &self.hub.recorder {
-            let passenger = self.hub.next_passenger();
+        let hub = &self.hub;
+        hub.meters.hit();
+        if observe::hits_are_told() {
+            observe::tell_hit(&names().key, found.token);
+        }
+        if let Some(recorder) = &hub.recorder {
+            let passenger = hub.next_passenger();
             recorder.hit(
                 names(),
                 passenger,
