@@ -13,7 +13,8 @@ pub(crate) struct Meters;
 pub(crate) struct Up;
 pub(crate) struct Pushes;
 #[derive(Default)]
-pub(crate) struct Held;
+pub(crate) struct Held {}
+pub(crate) struct About;
 
 impl Meters {
     pub(crate) fn new(_clock: Clock) -> Self {
@@ -47,13 +48,15 @@ impl Meters {
 }
 
 impl Held {
-    pub(crate) fn about(_notice: &Notice<Names>) {}
+    pub(crate) fn about(_notice: &Notice<Names>) -> About {
+        About
+    }
 
     pub(crate) fn follow(
         &mut self,
         _meters: &Meters,
         _flights: &Flights<Names>,
-        (): (),
+        _about: About,
         _orders: &[Order<Names>],
     ) {
     }

@@ -43,10 +43,6 @@ words! {
 
 words! {
     /// A call to the store.
-    #[cfg_attr(
-        not(feature = "metrics"),
-        expect(dead_code, reason = "some are only counted")
-    )]
     StoreCall {
         Claim => "claim",
         Renew => "renew",
