@@ -76,24 +76,29 @@ impl Shared {
     #[inline]
     pub(crate) fn hit<V>(
         &self,
-        names: impl Fn() -> Names,
+        names: impl FnOnce() -> Names,
         freshness: impl FnOnce() -> Freshness,
         found: &Candidate<V>,
     ) {
-        let hub = &self.hub;
-        hub.meters.hit();
-        if observe::hits_are_told() {
-            observe::tell_hit(&names().key, found.token);
+        self.hub.meters.hit();
+        if self.hub.recorder.is_some() | observe::hits_are_told() {
+            self.tell_hit(names, freshness, found);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_hit<V>(
+        &self,
+        names: impl FnOnce() -> Names,
+        freshness: impl FnOnce() -> Freshness,
+        found: &Candidate<V>,
+    ) {
+        let (hub, names) = (&self.hub, names());
+        observe::tell_hit(&names.key, found.token);
         if let Some(recorder) = &hub.recorder {
             let passenger = hub.next_passenger();
-            recorder.hit(
-                names(),
-                passenger,
-                freshness(),
-                found.revision,
-                found.digest,
-            );
+            recorder.hit(names, passenger, freshness(), found.revision, found.digest);
         }
     }
 

@@ -8,7 +8,7 @@ use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, info_span, trace_span};
 
-use super::Ending;
+use super::{Ending, Meters};
 use crate::error::Error;
 use crate::hub::Hub;
 use crate::landing::Landing;
@@ -67,8 +67,13 @@ impl<'a> Journey<'a> {
         self.span.clone()
     }
 
+    /// Whether anybody hears of it: else there is no need to read the clock.
+    fn is_told(&self) -> bool {
+        Meters::COUNT || !self.span.is_disabled()
+    }
+
     pub(crate) fn fill_began(&mut self, lease: &Lease) {
-        self.filling = Some(self.hub.clock.read());
+        self.filling = self.is_told().then(|| self.hub.clock.read());
         self.token = lease.token();
         self.generation = self.token.map(|_| lease.generation());
     }
@@ -111,6 +116,9 @@ impl<'a> Journey<'a> {
 
 impl Drop for Journey<'_> {
     fn drop(&mut self) {
+        if !self.is_told() {
+            return;
+        }
         self.fill_over("left");
         let took = self
             .hub
@@ -142,7 +150,6 @@ pub(crate) fn hits_are_told() -> bool {
 }
 
 /// Tells of a call that a local copy has served: the same span, on a level of its own.
-#[cold]
 pub(crate) fn tell_hit(key: &str, token: Option<Token>) {
     drop(trace_span!(
         target: "oneflight::call",

@@ -109,6 +109,9 @@ fn of<'a, T>(series: &'a [(&'static str, T)], word: &str) -> Option<&'a T> {
 }
 
 impl Meters {
+    /// Whether anything is counted.
+    pub(crate) const COUNT: bool = true;
+
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
             clock,

@@ -5,6 +5,8 @@
     reason = "each test file uses a part; a test that unwraps fails as it should"
 )]
 
+pub(crate) mod ear;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use oneflight_store::{
     Change, ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState,
     MemoryStore, Pending, Profile, Publication, PutOutcome, Renewal, Revision, Store, StoreError,
-    Subscription, Watcher,
+    Subscription, WatchEvent, Watcher,
 };
 use oneflight_tokio::{Error, Landing};
 use tokio::sync::watch;
@@ -69,6 +71,7 @@ struct State {
     lost_answers: AtomicUsize,
     deaf: AtomicBool,
     listeners: Mutex<Vec<Arc<dyn ChangeListener>>>,
+    watchers: Mutex<Vec<Arc<dyn Watcher>>>,
 }
 
 impl Flaky {
@@ -106,6 +109,15 @@ impl Flaky {
         };
         for listener in self.state.listeners.lock().unwrap().iter() {
             listener.notify(change.clone());
+        }
+    }
+
+    /// All watches break off.
+    pub(crate) fn end_watches(&self) {
+        let watchers = std::mem::take(&mut *self.state.watchers.lock().unwrap());
+        for watcher in watchers {
+            let error = StoreError::unavailable("the watch broke off");
+            watcher.notify(WatchEvent::Ended(error));
         }
     }
 
@@ -250,6 +262,9 @@ impl Store for Flaky {
         self.state.watches.fetch_add(1, Ordering::SeqCst);
         let open = Arc::clone(&self.state.open_watches);
         open.fetch_add(1, Ordering::SeqCst);
+        let mut watchers = self.state.watchers.lock().unwrap();
+        watchers.push(Arc::clone(&watcher));
+        drop(watchers);
         let inner = Store::watch(&self.inner, key, lock, watcher);
         Subscription::new(move || {
             drop(inner);
