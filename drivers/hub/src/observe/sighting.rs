@@ -169,3 +169,18 @@ impl fmt::Display for Cause<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_in_place_of_an_entry_is_not_told() {
+        let error = StoreError::Malformed {
+            key: "k".into(),
+            reason: "expected a number, found hunter2".into(),
+        };
+        let told = Cause(Some(&error)).to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
