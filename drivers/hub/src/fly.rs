@@ -13,7 +13,6 @@ use oneflight_store::StoreError;
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::Instrument as _;
 
 use crate::call::Call;
 use crate::candidate::Candidate;
@@ -54,13 +53,14 @@ impl<P> Call<'_, P> {
         let started = hub.clock.read();
         let mut journey = Journey::begin(hub, self.key, started);
         let span = journey.span();
-        let flown = async move {
+        let landed = {
+            // Pinned where it is made: to instrument it would move it.
             let flown = self.fly_on(candidate, before_fill, fill, started, &mut journey);
-            let landed = flown.await;
-            journey.landed(landed.as_ref());
-            landed
+            let mut flown = pin!(flown);
+            poll_fn(|cx| span.in_scope(|| flown.as_mut().poll(cx))).await
         };
-        flown.instrument(span).await
+        journey.landed(landed.as_ref());
+        landed
     }
 
     async fn fly_on<V, E, F, Fut, W>(

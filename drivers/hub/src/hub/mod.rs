@@ -99,6 +99,8 @@ impl Hub {
         takes_any: bool,
         freshness: Freshness,
     ) -> Seat {
+        // Before the mutex is taken: the first caller of all registers the metrics.
+        let aboard = self.meters.passenger();
         let mailbox = Arc::new(Mailbox::new(takes_any));
         let id = self.with_sending(|state, hub| {
             let id = hub.next_passenger();
@@ -121,7 +123,7 @@ impl Hub {
             };
             (id, Some(notice))
         });
-        let (hub, aboard) = (Arc::clone(self), self.meters.passenger());
+        let hub = Arc::clone(self);
         Seat {
             hub,
             names,

@@ -169,7 +169,7 @@ impl Meters {
     pub(crate) fn pushes(&self) -> Pushes {
         Pushes {
             push: self.series().push.clone(),
-            last: AtomicU64::new(NOTHING),
+            last: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -276,21 +276,18 @@ impl Held {
 /// The values that one watch is told.
 pub(crate) struct Pushes {
     push: Histogram,
-    /// The last revision, or [`NOTHING`].
+    /// The last revision. At first the highest, which no other is above: how the key stands when the watch
+    /// begins was not pushed.
     last: AtomicU64,
 }
 
-/// The watch has not told how the key stands.
-const NOTHING: u64 = u64::MAX;
-
 impl Pushes {
-    /// The key is in this state. The first is not pushed, but how it stood; and a state may be repeated.
+    /// The key is in this state. States may be repeated.
     pub(crate) fn heard(&self, key: &KeyState) {
         let revision = key.revision.get();
         let last = self.last.swap(revision, Ordering::Relaxed);
         if let Some(entry) = &key.entry
             && last < revision
-            && last != NOTHING
         {
             self.push.record(entry.age);
         }

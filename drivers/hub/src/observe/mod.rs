@@ -9,7 +9,7 @@
 //!
 //! Names, targets, levels and labels are those of `docs/operations.md`, and stable. They tell of keys,
 //! tokens and revisions, of times, and of what stores say when they fail; never of a value, nor of an
-//! error of the caller's own, which may hold one. Nothing is told under the hub's mutex: who listens may
+//! error of the caller's own, which may hold one. No event is told under the hub's mutex: who listens may
 //! take its time, or call the driver.
 
 mod journey;
