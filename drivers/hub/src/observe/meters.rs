@@ -1,6 +1,6 @@
 //! The metrics of one driver, through the facade `metrics`.
 //!
-//! Handles are fetched once, by the first call that needs the store, and all series stand at zero from
+//! Handles are fetched once, by the first call that needs the store, and all counters stand at zero from
 //! then on: what is rare is to be seen the first time it happens.
 
 use std::collections::BTreeMap;
