@@ -150,7 +150,7 @@ impl crate::hub::Hub {
         answer: fn(&Result<T, StoreError>) -> Option<Answer>,
         send: impl FnOnce() -> Pending<T>,
     ) -> Pending<T> {
-        let send = || self.meters.timed(send);
+        let send = || self.meters.timed(self.clock, send);
         let Some(recorder) = self.recorder.clone() else {
             return send();
         };

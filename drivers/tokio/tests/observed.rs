@@ -1,13 +1,15 @@
 //! What is told through `tracing`: each event in the scenario that causes it, and never a value.
 
+#[path = "support/ear.rs"]
+mod ear;
 mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use ear::{Ear, Told};
 use oneflight_store::{LeaseId, MemoryStore, Store};
 use oneflight_tokio::{Error, Lease, OnFenced, OnUnavailable, SingleFlight};
-use support::ear::{Ear, Told};
 use support::{BOUND, Flaky, Result, soon, until};
 use tokio::sync::Notify;
 use tracing::Level;
@@ -324,7 +326,7 @@ async fn whatever_ends_a_call_is_said_by_its_span() {
         let flights = flights.clone();
         async move {
             let fill = |_| async { panic!("{SECRET}") };
-            let _: Result<String> = flights.key("k").run(fill).await;
+            flights.key("k").run::<String, String, _, _>(fill).await
         }
     });
     assert!(soon(panics).await.unwrap_err().is_panic());

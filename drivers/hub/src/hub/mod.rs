@@ -57,16 +57,15 @@ impl Hub {
         nonce: u64,
         recorder: Option<Arc<Recorder>>,
     ) -> Self {
-        let clock = Clock::new(driver.now);
         Self {
             driver,
             store,
             copies,
-            clock,
+            clock: Clock::new(driver.now),
             holder,
             nonce,
             recorder,
-            meters: Meters::new(clock),
+            meters: Meters::default(),
             passengers: AtomicU64::new(0),
             state: Mutex::new(State {
                 flights: Flights::new(),

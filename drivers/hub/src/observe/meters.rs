@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::hub::Names;
 
 /// What one driver counts.
+#[derive(Default)]
 pub(crate) struct Meters {
-    clock: Clock,
     hits: OnceLock<Counter>,
     series: OnceLock<Series>,
 }
@@ -112,14 +112,6 @@ impl Meters {
     /// Whether anything is counted.
     pub(crate) const COUNT: bool = true;
 
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            hits: OnceLock::new(),
-            series: OnceLock::new(),
-        }
-    }
-
     fn series(&self) -> &Series {
         self.series.get_or_init(Series::register)
     }
@@ -174,14 +166,18 @@ impl Meters {
     }
 
     /// The same request, timed, and its answer counted.
-    pub(crate) fn timed<T: Reply>(&self, send: impl FnOnce() -> Pending<T>) -> Pending<T> {
+    pub(crate) fn timed<T: Reply>(
+        &self,
+        clock: Clock,
+        send: impl FnOnce() -> Pending<T>,
+    ) -> Pending<T> {
         let Some(call) = self.series().calls.get(T::CALL as usize) else {
             return send();
         };
         let asked = Asked {
             call: Arc::clone(call),
-            clock: self.clock,
-            sent: Some(self.clock.read()),
+            clock,
+            sent: Some(clock.read()),
         };
         let request = send();
         Box::pin(async move {

@@ -9,7 +9,8 @@ use super::{Ending, Fault, Reply};
 use crate::clock::Clock;
 use crate::hub::Names;
 
-pub(crate) struct Meters;
+#[derive(Default)]
+pub(crate) struct Meters {}
 pub(crate) struct Up;
 pub(crate) struct Pushes;
 #[derive(Default)]
@@ -19,10 +20,6 @@ pub(crate) struct About;
 impl Meters {
     /// Whether anything is counted.
     pub(crate) const COUNT: bool = false;
-
-    pub(crate) fn new(_clock: Clock) -> Self {
-        Self
-    }
 
     #[inline]
     pub(crate) fn hit(&self) {}
@@ -45,7 +42,11 @@ impl Meters {
         Pushes
     }
 
-    pub(crate) fn timed<T: Reply>(&self, send: impl FnOnce() -> Pending<T>) -> Pending<T> {
+    pub(crate) fn timed<T: Reply>(
+        &self,
+        _clock: Clock,
+        send: impl FnOnce() -> Pending<T>,
+    ) -> Pending<T> {
         send()
     }
 }

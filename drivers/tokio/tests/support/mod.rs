@@ -5,8 +5,6 @@
     reason = "each test file uses a part; a test that unwraps fails as it should"
 )]
 
-pub(crate) mod ear;
-
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
