@@ -13,6 +13,7 @@ use oneflight_store::StoreError;
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::call::Call;
 use crate::candidate::Candidate;
@@ -53,14 +54,13 @@ impl<P> Call<'_, P> {
         let started = hub.clock.read();
         let mut journey = Journey::begin(hub, self.key, started);
         let span = journey.span();
-        let landed = {
-            // Pinned where it is made: to instrument it would move it.
+        let flown = async move {
             let flown = self.fly_on(candidate, before_fill, fill, started, &mut journey);
-            let mut flown = pin!(flown);
-            poll_fn(|cx| span.in_scope(|| flown.as_mut().poll(cx))).await
+            let landed = flown.await;
+            journey.landed(landed.as_ref());
+            landed
         };
-        journey.landed(landed.as_ref());
-        landed
+        flown.instrument(span).await
     }
 
     async fn fly_on<V, E, F, Fut, W>(
