@@ -24,7 +24,8 @@ use std::time::Duration;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::LockState;
 use oneflight_store::blocking::Store as _;
-use oneflight_tests::fleet::{Ground, Memory, Sqlite, crowd};
+use oneflight_tests::fleet::crowd;
+use oneflight_tests::ground::{Ground, Memory, Sqlite};
 use oneflight_tests::program::{Place, Process, oneflight};
 use oneflight_tests::time::{now, until};
 use oneflight_tokio::{SingleFlight, Source};
@@ -214,7 +215,7 @@ fn forty() {
             (!notes(&place, "began").is_empty()).then_some(())
         });
         let follower = start(&place, &LONG, "fill", "0");
-        follower.await_waiting();
+        place.await_waiting([&follower]);
         let ended = reap(vec![leader, follower]);
         followers.push(ended[1].0 - notes(&place, "ended")[0]);
     }
@@ -319,7 +320,7 @@ fn takeover() {
         let mut followers: Vec<_> = (1..FOLLOWERS)
             .map(|_| start(&place, &LONG, "fill", "0"))
             .collect();
-        followers.iter().for_each(Process::await_waiting);
+        place.await_waiting(&followers);
         // At another moment between two renewals each time.
         thread::sleep(Duration::from_millis(70 * round));
         let killed = now();
@@ -389,7 +390,7 @@ fn handover() {
             (!notes(&place, "began").is_empty()).then_some(())
         });
         let waiter = start(&place, &LONG, "fill", "0");
-        waiter.await_waiting();
+        place.await_waiting([&waiter]);
         reap(vec![waiter]);
         drop(leader);
         taken.push(notes(&place, "began")[1] - notes(&place, "ended")[0]);

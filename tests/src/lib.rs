@@ -1,7 +1,10 @@
 //! What crosses the crates of oneflight.
 //!
 //! * [`fleet`]: many tasks in what might be many processes, over any store;
-//! * [`program`]: the real program, many of it at once, over one file;
+//! * [`program`]: the real program, many of it at once, over one store;
+//! * [`participant`]: processes that use the library, by either driver;
+//! * [`squad`]: several of these over one store, recorded, and [`judge`]d;
+//! * [`ground`]: the stores over which they meet;
 //! * `examples/bars.rs`: the bars, measured on the machine it runs on.
 //!
 //! The tests are in `tests/`, and `tests/run` runs all there are in the workspace.
@@ -13,5 +16,9 @@
 )]
 
 pub mod fleet;
+pub mod ground;
+pub mod judge;
+pub mod participant;
 pub mod program;
+pub mod squad;
 pub mod time;

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
-use oneflight_tests::fleet::{self, Ground, Memory, Sqlite};
+use oneflight_tests::fleet;
+use oneflight_tests::ground::{Ground, Memory, Sqlite};
 
 /// Runs a scenario on both runtimes.
 fn on_both<G: Ground, F: Future<Output = ()>>(scenario: fn(G) -> F) {
