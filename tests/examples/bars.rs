@@ -24,7 +24,7 @@ use std::time::Duration;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::LockState;
 use oneflight_store::blocking::Store as _;
-use oneflight_tests::fleet::crowd;
+use oneflight_tests::fleet::{Tokio, crowd};
 use oneflight_tests::ground::{Ground, Memory, Sqlite};
 use oneflight_tests::program::{Place, Process, oneflight};
 use oneflight_tests::time::{now, until};
@@ -410,7 +410,7 @@ fn tasks() {
         ] {
             for copies in [10_000, 0] {
                 let ground = Arc::new(G::new());
-                let crowd = runtime.block_on(crowd(&*ground, 4, copies, 20_000, 2_000));
+                let crowd = runtime.block_on(crowd::<Tokio>(&*ground, 4, copies, 20_000, 2_000));
                 let copies = if copies == 0 {
                     "without local copies"
                 } else {

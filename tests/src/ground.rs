@@ -12,6 +12,10 @@ pub trait Ground: Send + Sync + 'static {
     fn new() -> Self;
     /// Opens it, as one more process does.
     fn open(&self) -> Arc<dyn Store>;
+    /// Opens it, as one more process does that has threads and no runtime.
+    fn open_for_threads(&self) -> Arc<dyn Store> {
+        self.open()
+    }
 }
 
 /// A ground for processes of the system, which name it by a URL.

@@ -1,10 +1,10 @@
 //! What crosses the crates of oneflight.
 //!
-//! * [`fleet`]: many tasks in what might be many processes, over any store;
+//! * [`fleet`]: many callers in what might be many processes, with any driver and over any store;
 //! * [`program`]: the real program, many of it at once, over one store;
 //! * [`participant`]: processes that use the library, by either driver;
 //! * [`squad`]: several of these over one store, recorded, and [`judge`]d;
-//! * [`ground`]: the stores over which they meet;
+//! * [`ground`]: the stores over which all of them meet;
 //! * `examples/bars.rs`: the bars, measured on the machine it runs on.
 //!
 //! The tests are in `tests/`, and `tests/run` runs all there are in the workspace.

@@ -44,15 +44,15 @@ impl Default for Settings {
 impl Shared {
     /// Over this store. Nothing runs yet.
     #[must_use]
-    pub fn new(driver: Driver, store: Arc<dyn Store>, settings: Settings) -> Self {
+    pub fn new(driver: impl Driver, store: Arc<dyn Store>, settings: Settings) -> Self {
         let copies = Copies::new(settings.local_copies);
         let holder = settings.holder.unwrap_or_else(Holder::this_process);
         // The standard library seeds its hashers from the system's randomness.
         let nonce = RandomState::new().build_hasher().finish();
         let begin =
-            |recorder: Recorder| recorder.begin(driver.name, nonce, store.profile(), &holder);
+            |recorder: Recorder| recorder.begin(driver.name(), nonce, store.profile(), &holder);
         let recorder = settings.recorder.map(begin).map(Arc::new);
-        let hub = Hub::new(driver, store, copies, holder, nonce, recorder);
+        let hub = Hub::new(Box::new(driver), store, copies, holder, nonce, recorder);
         Self {
             hub: Arc::new(hub),
             changes: OnceLock::new(),
@@ -111,6 +111,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.hub.close();
+        self.hub.driver.closed();
     }
 }
 

@@ -1,10 +1,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(all(feature = "tokio", feature = "sqlite"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "tokio", feature = "sqlite")),
-    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `sqlite`."
+    all(feature = "tokio", feature = "blocking", feature = "sqlite"),
+    doc = include_str!("../README.md")
+)]
+#![cfg_attr(
+    not(all(feature = "tokio", feature = "blocking", feature = "sqlite")),
+    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `blocking`, `sqlite`."
 )]
 
+/// The driver for threads: the same calls, without `async` and without a runtime.
+#[cfg(feature = "blocking")]
+pub use oneflight_blocking as blocking;
 /// The pure state machine, for embedding it in a runtime of your own.
 pub use oneflight_core as core;
 /// The store contract, the in-process store, and the conformance suite.

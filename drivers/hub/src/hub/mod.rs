@@ -31,7 +31,7 @@ pub(crate) use work::{Errand, Names, Todo, Work};
 
 /// Where the callers of one process, the machine and the pump meet.
 pub struct Hub {
-    driver: Driver,
+    pub(crate) driver: Box<dyn Driver>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) copies: Copies,
     pub(crate) clock: Clock,
@@ -48,7 +48,7 @@ pub struct Hub {
 
 impl Hub {
     pub(crate) fn new(
-        driver: Driver,
+        driver: Box<dyn Driver>,
         store: Arc<dyn Store>,
         copies: Copies,
         holder: Holder,
@@ -56,10 +56,10 @@ impl Hub {
         recorder: Option<Arc<Recorder>>,
     ) -> Self {
         Self {
+            clock: Clock::new(driver.clock()),
             driver,
             store,
             copies,
-            clock: Clock::new(driver.now),
             holder,
             nonce,
             recorder,
@@ -179,7 +179,7 @@ impl Hub {
         }
         drop(state);
         // Not under the lock: a runtime that is ending drops the pump on the spot.
-        if revive && !(self.driver.start)(self) {
+        if revive && !self.driver.start(self) {
             let _state = self.state();
             self.pump_runs.store(false, Ordering::SeqCst);
         }
