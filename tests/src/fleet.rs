@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{
     AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, MemoryStore, Publication, Revision,
     Store, Token,
 };
+use oneflight_test_servers::RedisServer;
 use oneflight_tokio::{Error, Landing, SingleFlight, Source};
 use tokio::sync::{Notify, oneshot};
 
@@ -53,6 +55,20 @@ impl Ground for Sqlite {
 
     fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(self.0.path().join("store.db")).unwrap())
+    }
+}
+
+/// A server with a [`RedisStore`].
+#[derive(Debug)]
+pub struct Redis(RedisServer);
+
+impl Ground for Redis {
+    fn new() -> Self {
+        Self(RedisServer::new())
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(RedisStore::open(self.0.url()).unwrap())
     }
 }
 
