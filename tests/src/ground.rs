@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{MemoryStore, Store, blocking};
+use oneflight_test_servers::{Config, RedisServer};
 
 /// Where a fleet meets: one store, which any number of processes open.
 pub trait Ground: Send + Sync + 'static {
@@ -93,5 +95,38 @@ impl Meeting for Sqlite {
             names.filter(|name| name.starts_with("oneflight-")).count() >= 2
         };
         pids.iter().filter(waits).count()
+    }
+}
+
+/// A server with a [`RedisStore`].
+#[derive(Debug)]
+pub struct Redis(RedisServer);
+
+impl Redis {
+    /// One that is configured like this.
+    #[must_use]
+    pub fn with(config: Config) -> Self {
+        Self(config.start())
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &RedisServer {
+        &self.0
+    }
+
+    /// The server, to be killed and restarted.
+    pub fn server_mut(&mut self) -> &mut RedisServer {
+        &mut self.0
+    }
+}
+
+impl Ground for Redis {
+    fn new() -> Self {
+        Self::with(Config::new())
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(RedisStore::open(self.0.url()).unwrap())
     }
 }

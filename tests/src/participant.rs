@@ -3,7 +3,7 @@
 //! [`Participant`] holds one, from outside; [`run`] is what it does. Orders go to its standard input and
 //! reports come from its standard output, a line of JSON each: the words are in [`words`].
 
-// mod blocking;
+mod blocking;
 mod handle;
 mod overheard;
 mod role;

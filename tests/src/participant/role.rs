@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{Store, Token};
 use oneflight_tokio::{Error, Landing, Recorder};
@@ -35,7 +36,7 @@ pub fn run(arguments: &[String]) {
     }));
     match driver {
         Driver::Tokio => super::tokio::run(url, recorder),
-        Driver::Blocking => super::tokio::run(url, recorder),
+        Driver::Blocking => super::blocking::run(url, recorder),
     }
 }
 
@@ -43,6 +44,7 @@ pub fn run(arguments: &[String]) {
 pub(super) fn open(driver: Driver, url: &str) -> impl Store {
     let inner: Arc<dyn Store> = match (url.split_once(':'), driver) {
         (Some(("sqlite", path)), _) => Arc::new(SqliteStore::open(path).unwrap()),
+        (Some(("redis", _)), Driver::Tokio) => Arc::new(RedisStore::open(url).unwrap()),
         _ => panic!("no store for participants: {url}"),
     };
     let held = |key: &str| report(0, key, Event::Held);
