@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub struct Participant {
 struct Told {
     reports: Mutex<Vec<Report>>,
     more: Condvar,
+    is_over: AtomicBool,
 }
 
 /// The program, and what makes it a participant: a program of its own beside the tests, or the example
@@ -89,6 +91,9 @@ impl Participant {
                     told.reports.lock().unwrap().push(report);
                     told.more.notify_all();
                 }
+                let _reports = told.reports.lock().unwrap();
+                told.is_over.store(true, Ordering::SeqCst);
+                told.more.notify_all();
             }
         });
         Self {
@@ -146,7 +151,7 @@ impl Participant {
         }
     }
 
-    /// Waits for a report for so long.
+    /// Waits for a report for so long, and in vain if it is dead.
     pub fn report_within<T>(
         &self,
         bound: Duration,
@@ -161,7 +166,7 @@ impl Participant {
             }
             seen = reports.len();
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || self.told.is_over.load(Ordering::SeqCst) {
                 return None;
             }
             reports = self.told.more.wait_timeout(reports, left).unwrap().0;

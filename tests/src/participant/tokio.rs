@@ -25,7 +25,9 @@ pub(super) fn run(url: &str, recorder: Option<Recorder>) {
         flights.close().await;
     });
     // What they still have to do, they do on their runtime.
-    rest(&before, |pause| runtime.block_on(tokio::time::sleep(pause)));
+    rest(&before, |pause| {
+        runtime.block_on(async { tokio::time::sleep(pause).await });
+    });
 }
 
 async fn serve(flights: &SingleFlight) {
