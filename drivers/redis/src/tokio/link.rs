@@ -18,6 +18,9 @@ use crate::hub::{Hub, Pair};
 use crate::message::Push;
 use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, TICK};
 
+/// More requests than can be on their way to a connection.
+const NO_WAITING: usize = 1 << 24;
+
 /// What the task and the calls share.
 pub(crate) struct Link {
     pub(crate) client: Client,
@@ -127,7 +130,9 @@ impl Link {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             // What is not answered is seen by the pulse, without a timer for each call.
             .set_response_timeout(None)
-            .set_pipeline_buffer_size(1024)
+            // A request that had to wait for its place might be overtaken, and a claim must never
+            // overtake its subscription. What is queued is bounded by the callers.
+            .set_pipeline_buffer_size(NO_WAITING)
             .set_push_sender(pushed);
         let connection = self
             .client

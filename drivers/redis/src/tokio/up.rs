@@ -10,6 +10,7 @@ use oneflight_store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::{mpsc, watch};
+use tokio::task::unconstrained;
 
 use super::pulse::Pulse;
 use crate::call::Call;
@@ -125,7 +126,8 @@ impl Up {
 
     /// Queues it on the connection, ahead of whatever is sent later, and has the task see to its end.
     fn queue(&self, job: impl Future<Output = ()> + Send + 'static) {
-        let mut job: Job = Box::pin(job);
+        // A task whose budget is spent would send nothing now, and the rest out of turn.
+        let mut job: Job = Box::pin(unconstrained(job));
         // A first look sends it; whoever waits for it looks again.
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Pending = job.as_mut().poll(&mut context) {
