@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{MemoryStore, Store, blocking};
-use oneflight_test_servers::{Config, RedisServer};
+use oneflight_store::{KeyStatus, MemoryStore, Store, blocking};
+use oneflight_test_servers::{Config, Proxy, RedisServer};
+use tokio::runtime::Builder;
+
+use crate::time::until;
 
 /// Where a fleet meets: one store, which any number of processes open.
 pub trait Ground: Send + Sync + 'static {
@@ -24,8 +27,8 @@ pub trait Ground: Send + Sync + 'static {
 pub trait Meeting: Ground {
     /// What they are given.
     fn url(&self) -> String;
-    /// Opens it, to be asked in place.
-    fn asked(&self) -> Box<dyn blocking::Store>;
+    /// What is in it.
+    fn list(&self) -> Vec<KeyStatus>;
     /// How many of these processes wait for somebody else's fill. It may count others, too, if they wait.
     fn waiting(&self, pids: &[u32]) -> usize;
     /// All who opened it have gone: nothing of them is left at the store.
@@ -79,8 +82,8 @@ impl Meeting for Sqlite {
         format!("sqlite:{}", self.path().display())
     }
 
-    fn asked(&self) -> Box<dyn blocking::Store> {
-        Box::new(self.store())
+    fn list(&self) -> Vec<KeyStatus> {
+        blocking::Store::list(&self.store()).unwrap()
     }
 
     /// Who waits has a thread of its own that asks the store, and another one that hears of changes.
@@ -98,26 +101,57 @@ impl Meeting for Sqlite {
     }
 }
 
-/// A server with a [`RedisStore`].
+/// A server with a [`RedisStore`], and perhaps a way to it that can be troubled.
 #[derive(Debug)]
-pub struct Redis(RedisServer);
+pub struct Redis {
+    /// The server.
+    pub server: RedisServer,
+    proxy: Option<Proxy>,
+}
 
 impl Redis {
     /// One that is configured like this.
     #[must_use]
     pub fn with(config: Config) -> Self {
-        Self(config.start())
+        Self {
+            server: config.start(),
+            proxy: None,
+        }
     }
 
-    /// The server.
+    /// From now on whoever is given the URL is led by a proxy.
     #[must_use]
-    pub fn server(&self) -> &RedisServer {
-        &self.0
+    pub fn proxied(mut self) -> Self {
+        self.proxy = Some(Proxy::to(self.server.address()));
+        self
     }
 
-    /// The server, to be killed and restarted.
-    pub fn server_mut(&mut self) -> &mut RedisServer {
-        &mut self.0
+    /// The proxy.
+    #[must_use]
+    pub fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("there is no proxy")
+    }
+
+    /// What clients have subscribed to, or whom they wait for: nothing if there are none.
+    #[must_use]
+    pub fn channels(&self) -> Vec<String> {
+        let ask = |what| self.server.command::<Vec<String>>(&["PUBSUB", what]).unwrap();
+        let mut channels = ask("CHANNELS");
+        channels.extend(ask("SHARDCHANNELS"));
+        channels
+    }
+
+    /// How many have subscribed to channels by name or by pattern.
+    fn subscribers(&self) -> usize {
+        let clients = self.server.clients();
+        let subscribed = |line: &&String| {
+            let counts = line.split(' ').filter_map(|field| {
+                let (name, count) = field.split_once('=')?;
+                (["sub", "psub", "ssub"].contains(&name) && count != "0").then_some(())
+            });
+            counts.count() > 0
+        };
+        clients.iter().filter(subscribed).count()
     }
 }
 
@@ -127,6 +161,31 @@ impl Ground for Redis {
     }
 
     fn open(&self) -> Arc<dyn Store> {
-        Arc::new(RedisStore::open(self.0.url()).unwrap())
+        Arc::new(RedisStore::open(self.url()).unwrap())
+    }
+}
+
+impl Meeting for Redis {
+    fn url(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => self.server.url_at(proxy.address()),
+            None => self.server.url(),
+        }
+    }
+
+    fn list(&self) -> Vec<KeyStatus> {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let store = RedisStore::open(self.server.url()).unwrap();
+        runtime.block_on(store.list()).unwrap()
+    }
+
+    /// Who waits has subscribed; so has the one who fills.
+    fn waiting(&self, _: &[u32]) -> usize {
+        self.subscribers().saturating_sub(1)
+    }
+
+    fn assert_left_alone(&self) {
+        until("no client", || self.server.clients().is_empty().then_some(()));
+        assert_eq!(self.channels(), Vec::<String>::new());
     }
 }

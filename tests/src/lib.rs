@@ -21,4 +21,5 @@ pub mod judge;
 pub mod participant;
 pub mod program;
 pub mod squad;
+pub mod storm;
 pub mod time;

@@ -1,11 +1,16 @@
 //! Several participants over one store, recorded and judged.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::ops::{Deref, DerefMut};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use oneflight_sim::trace::{self, Fault, Line, Name, Record, What};
 
 use crate::ground::Meeting;
 use crate::judge;
 use crate::participant::Participant;
-use crate::participant::words::Driver;
+use crate::participant::words::{Call, Driver, Landed};
 use crate::program::Place;
 
 /// The file to which all of them record.
@@ -57,9 +62,63 @@ impl<G: Meeting> Squad<G> {
         self.members.iter().for_each(Participant::await_ready);
     }
 
+    /// The first one fills `key` until the file `go` is there, and the others wait for it: the numbers of
+    /// their calls.
+    #[track_caller]
+    pub fn leads(&mut self, leader: &Call, others: &Call) -> (u64, Vec<u64>) {
+        let call = Call {
+            until: Some(self.place.path("go")),
+            ..leader.clone()
+        };
+        let (leader, rest) = self.members.split_first_mut().unwrap();
+        let first = leader.call("key", &call);
+        leader.await_filling(first);
+        let ids = rest.iter_mut().map(|it| it.call("key", others)).collect();
+        rest.iter().for_each(|it| it.await_held("key"));
+        (first, ids)
+    }
+
+    /// How many fills of `key` have begun, by those who are here.
+    #[must_use]
+    pub fn fills(&self) -> usize {
+        self.members.iter().map(|it| it.fills("key")).sum()
+    }
+
+    /// How these calls of the others have landed.
+    #[track_caller]
+    pub fn others_landed(&self, ids: &[u64]) -> Vec<Landed> {
+        let others = &self.members[1..];
+        others.iter().zip(ids).map(|(it, id)| it.landed(*id)).collect()
+    }
+
     /// Kills one.
     pub fn kill(&mut self, number: usize) {
-        drop(self.members.remove(number));
+        drop(self.take(number));
+    }
+
+    /// Takes one out.
+    pub fn take(&mut self, number: usize) -> Participant {
+        self.members.remove(number)
+    }
+
+    /// Whoever has troubled the store tells the checker: it may have forgotten what was written, since
+    /// that moment and until now.
+    pub fn tells_of_amnesia(&self, since: SystemTime) {
+        let nanos = |time: SystemTime| trace::nanos(time.duration_since(UNIX_EPOCH).unwrap());
+        let record: Line<Name> = Line::Record(Record {
+            at: nanos(since),
+            node: 0,
+            what: What::Fault {
+                fault: Fault::WritesForgotten,
+                until: nanos(SystemTime::now()),
+            },
+        });
+        let mut line = Vec::new();
+        trace::write_line(&mut line, &record).unwrap();
+        let tape = self.place.path(TAPE);
+        let mut tape = File::options().append(true).create(true).open(tape).unwrap();
+        // In one piece.
+        tape.write_all(&line).unwrap();
     }
 
     /// Lets all of them end: none leaves a thread or a connection, and what they have recorded is sound.

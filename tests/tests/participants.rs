@@ -6,25 +6,10 @@
 
 use std::time::Duration;
 
-use oneflight_tests::ground::{Meeting, Sqlite};
-use oneflight_tests::participant::words::{Call, Deed, Driver, Ends, Event};
-use oneflight_tests::participant::Participant;
-use oneflight_tests::program::Place;
+use oneflight_tests::ground::{Meeting, Redis, Sqlite};
+use oneflight_tests::participant::words::{Call, Deed, Driver, Ends, Landed};
 use oneflight_tests::squad::Squad;
 use rustix::process::Signal;
-
-/// What a call does that fills until a file is there.
-fn when_told<G: Meeting>(place: &Place<G>, file: &str) -> Call {
-    Call {
-        until: Some(place.path(file)),
-        ..Call::default()
-    }
-}
-
-/// One that is to wait: should it fill, it does so at once.
-fn waits() -> Call {
-    Call::default()
-}
 
 /// A leader of this driver fills until the file `go` is there, and some of both drivers wait for it.
 fn led<G: Meeting>(leader: Driver, waiters: usize, call: &Call) -> (Squad<G>, u64, Vec<u64>) {
@@ -33,19 +18,16 @@ fn led<G: Meeting>(leader: Driver, waiters: usize, call: &Call) -> (Squad<G>, u6
     for number in 0..waiters {
         squad.start(Driver::ALL[number % 2]);
     }
-    let mut call = call.clone();
-    call.until = Some(squad.place.path("go"));
-    let first = squad[0].call("key", &call);
-    squad[0].await_filling(first);
-    let rest = squad[1..].iter_mut().map(|it| it.call("key", &waits()));
-    let rest = rest.collect();
-    squad[1..].iter().for_each(|it| it.await_held("key"));
+    let (first, rest) = squad.leads(call, &Call::default());
     (squad, first, rest)
 }
 
-/// How many of them have begun to fill, one way or another.
-fn fills(squad: &[Participant]) -> usize {
-    squad.iter().map(|it| it.fills("key")).sum()
+/// All have the same value, which the fleet shares.
+#[track_caller]
+fn assert_shared(landed: &[Landed]) {
+    for one in landed {
+        assert!(one.is_shared() && one.value == landed[0].value, "{landed:?}");
+    }
 }
 
 fn fifty_processes_on_a_cold_key_make_one_fill<G: Meeting>(_: Driver) {
@@ -57,26 +39,22 @@ fn fifty_processes_on_a_cold_key_make_one_fill<G: Meeting>(_: Driver) {
     };
     let ids: Vec<u64> = squad.iter_mut().map(|it| it.call("key", &call)).collect();
     let landed: Vec<_> = squad.iter().zip(ids).map(|(it, id)| it.landed(id)).collect();
-    for one in &landed {
-        assert!(one.is_shared() && one.value == landed[0].value, "{one:?}");
-    }
+    assert_shared(&landed);
     let count = |how| landed.iter().filter(|one| one.how == how).count();
-    assert_eq!((fills(&squad), count("computed")), (1, 1));
+    assert_eq!((squad.fills(), count("computed")), (1, 1));
     squad.ends_in_peace();
 }
 
 fn a_leader_that_is_killed_is_taken_over<G: Meeting>(leader: Driver) {
     let ttl = Duration::from_secs(2);
-    let call = Call { ttl, ..waits() };
+    let call = Call { ttl, ..Call::default() };
     let (mut squad, first, rest) = led::<G>(leader, 6, &call);
     let (token, _) = squad[0].await_filling(first);
     squad.kill(0);
     let landed: Vec<_> = squad.iter().zip(rest).map(|(it, id)| it.landed(id)).collect();
-    for one in &landed {
-        assert!(one.is_shared() && one.value == landed[0].value, "{one:?}");
-        assert!(one.token > token);
-    }
-    assert_eq!(fills(&squad), 1);
+    assert_shared(&landed);
+    assert!(landed[0].token > token);
+    assert_eq!(squad.fills(), 1);
     squad.place.assert_nothing_held();
     squad.ends_in_peace();
 }
@@ -84,23 +62,19 @@ fn a_leader_that_is_killed_is_taken_over<G: Meeting>(leader: Driver) {
 fn a_leader_that_was_stopped_past_its_lease_rides_the_newer_value<G: Meeting>(leader: Driver) {
     for fill_is_over in [true, false] {
         let ttl = Duration::from_secs(1);
-        let call = Call { ttl, ..waits() };
+        let call = Call { ttl, ..Call::default() };
         let (squad, first, rest) = led::<G>(leader, 4, &call);
         squad[0].signal(Signal::STOP);
         squad[0].await_stopped();
         if fill_is_over {
             squad.place.write("go", "");
         }
-        let value = squad[1].landed(rest[0]).value;
-        for (it, id) in squad[1..].iter().zip(rest) {
-            let one = it.landed(id);
-            assert!(one.is_shared() && one.value == value, "{one:?}");
-        }
+        let mut landed = squad.others_landed(&rest);
         squad[0].signal(Signal::CONT);
         squad.place.write("go", "");
-        let one = squad[0].landed(first);
-        assert!(one.is_shared() && one.value == value, "{one:?}");
-        assert_eq!(fills(&squad), 2);
+        landed.push(squad[0].landed(first));
+        assert_shared(&landed);
+        assert_eq!(squad.fills(), 2);
         squad.place.assert_nothing_held();
         squad.ends_in_peace();
     }
@@ -108,16 +82,12 @@ fn a_leader_that_was_stopped_past_its_lease_rides_the_newer_value<G: Meeting>(le
 
 fn a_fill_that_fails_hands_over_at_once<G: Meeting>(leader: Driver) {
     for (ends, how) in [(Ends::Badly, "aborted"), (Ends::InPanic, "panicked")] {
-        let call = Call { ends, ..waits() };
+        let call = Call { ends, ..Call::default() };
         let (squad, first, rest) = led::<G>(leader, 4, &call);
         squad.place.write("go", "");
         assert_eq!(squad[0].landed(first).how, how);
-        let value = squad[1].landed(rest[0]).value;
-        for (it, id) in squad[1..].iter().zip(rest) {
-            let one = it.landed(id);
-            assert!(one.is_shared() && one.value == value, "{one:?}");
-        }
-        assert_eq!(fills(&squad), 2);
+        assert_shared(&squad.others_landed(&rest));
+        assert_eq!(squad.fills(), 2);
         squad.place.assert_nothing_held();
         squad.ends_in_peace();
     }
@@ -127,25 +97,23 @@ fn a_fill_may_take_many_leases<G: Meeting>(leader: Driver) {
     let call = Call {
         ttl: Duration::from_millis(600),
         takes: Duration::from_secs(3),
-        ..waits()
+        ..Call::default()
     };
     let (squad, first, rest) = led::<G>(leader, 4, &call);
     squad.place.write("go", "");
-    let value = squad[0].landed(first).value;
-    for (it, id) in squad[1..].iter().zip(rest) {
-        let one = it.landed(id);
-        assert!(one.is_shared() && one.value == value, "{one:?}");
-        assert_eq!(one.how, "awaited");
-    }
-    assert_eq!(fills(&squad), 1);
+    let mut landed = squad.others_landed(&rest);
+    assert!(landed.iter().all(|it| it.how == "awaited"), "{landed:?}");
+    landed.push(squad[0].landed(first));
+    assert_shared(&landed);
+    assert_eq!(squad.fills(), 1);
     squad.ends_in_peace();
 }
 
 fn callers_that_give_up_change_nothing<G: Meeting>(leader: Driver) {
-    let (mut squad, first, rest) = led::<G>(leader, 4, &waits());
+    let (mut squad, first, rest) = led::<G>(leader, 4, &Call::default());
     let hasty = Call {
         wait: Duration::from_millis(100),
-        ..waits()
+        ..Call::default()
     };
     let ids: Vec<u64> = squad[1..].iter_mut().map(|it| it.call("key", &hasty)).collect();
     for (it, id) in squad[1..].iter().zip(ids) {
@@ -155,46 +123,35 @@ fn callers_that_give_up_change_nothing<G: Meeting>(leader: Driver) {
     squad[1].leave(rest[0]);
     assert_eq!(squad[1].landed(rest[0]).how, "left");
     squad.place.write("go", "");
-    let value = squad[0].landed(first).value;
-    for (it, id) in squad[1..].iter().zip(rest).skip(1) {
-        let one = it.landed(id);
-        assert!(one.is_shared() && one.value == value, "{one:?}");
-    }
-    assert_eq!(fills(&squad), 1);
+    let mut landed = squad.others_landed(&rest);
+    landed[0] = squad[0].landed(first);
+    assert_shared(&landed);
+    assert_eq!(squad.fills(), 1);
     squad.place.assert_nothing_held();
     squad.ends_in_peace();
 }
 
 fn a_leader_that_leaves_hands_over_at_once<G: Meeting>(_: Driver) {
-    let (mut squad, first, rest) = led::<G>(Driver::Tokio, 4, &waits());
+    let (mut squad, first, rest) = led::<G>(Driver::Tokio, 4, &Call::default());
     squad[0].leave(first);
     assert_eq!(squad[0].landed(first).how, "left");
-    let value = squad[1].landed(rest[0]).value;
-    for (it, id) in squad[1..].iter().zip(rest) {
-        let one = it.landed(id);
-        assert!(one.is_shared() && one.value == value, "{one:?}");
-    }
-    assert_eq!(fills(&squad), 2);
+    assert_shared(&squad.others_landed(&rest));
+    assert_eq!(squad.fills(), 2);
     squad.place.assert_nothing_held();
     squad.ends_in_peace();
 }
 
 fn a_forget_voids_the_fill_under_way<G: Meeting>(leader: Driver) {
-    let (mut squad, first, rest) = led::<G>(leader, 4, &waits());
+    let (mut squad, first, rest) = led::<G>(leader, 4, &Call::default());
     let forget = squad[1].order("key", Deed::Forget);
     assert_eq!(squad[1].landed(forget).how, "forgotten");
-    // Somebody is elected anew, and it need not be the leader; the waiters' fills end at once.
-    squad.place.write("go", "");
-    let old = squad[0].reports();
     let (before, _) = squad[0].await_filling(first);
-    assert!(old.iter().any(|it| it.event == Event::Filling(before)));
-    let value = squad[0].landed(first).value;
-    for (it, id) in squad[1..].iter().zip(rest) {
-        let one = it.landed(id);
-        assert!(one.is_shared() && one.token > before, "{one:?}");
-        assert_eq!(one.value, value);
-    }
-    assert_eq!(fills(&squad), 2);
+    squad.place.write("go", "");
+    let mut landed = squad.others_landed(&rest);
+    landed.push(squad[0].landed(first));
+    assert_shared(&landed);
+    assert!(landed[0].token > before, "{landed:?}");
+    assert_eq!(squad.fills(), 2);
     squad.place.assert_nothing_held();
     squad.ends_in_peace();
 }
@@ -240,4 +197,5 @@ macro_rules! meetings {
 
 meetings! {
     sqlite: Sqlite;
+    redis: Redis;
 }

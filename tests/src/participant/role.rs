@@ -36,6 +36,7 @@ pub fn run(arguments: &[String]) {
     }));
     match driver {
         Driver::Tokio => super::tokio::run(url, recorder),
+        Driver::Blocking if url.starts_with("redis") => super::tokio::run(url, recorder), // TEMP
         Driver::Blocking => super::blocking::run(url, recorder),
     }
 }
