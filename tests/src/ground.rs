@@ -92,9 +92,8 @@ impl Meeting for Sqlite {
             let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
                 return false;
             };
-            let names = tasks.filter_map(|task| {
-                std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
-            });
+            let names = tasks
+                .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
             names.filter(|name| name.starts_with("oneflight-")).count() >= 2
         };
         pids.iter().filter(waits).count()
@@ -107,6 +106,7 @@ pub struct Redis {
     /// The server.
     pub server: RedisServer,
     proxy: Option<Proxy>,
+    url: Option<String>,
 }
 
 impl Redis {
@@ -116,6 +116,7 @@ impl Redis {
         Self {
             server: config.start(),
             proxy: None,
+            url: None,
         }
     }
 
@@ -123,6 +124,13 @@ impl Redis {
     #[must_use]
     pub fn proxied(mut self) -> Self {
         self.proxy = Some(Proxy::to(self.server.address()));
+        self
+    }
+
+    /// From now on that is the URL.
+    #[must_use]
+    pub fn reached_by(mut self, url: String) -> Self {
+        self.url = Some(url);
         self
     }
 
@@ -135,7 +143,11 @@ impl Redis {
     /// What clients have subscribed to, or whom they wait for: nothing if there are none.
     #[must_use]
     pub fn channels(&self) -> Vec<String> {
-        let ask = |what| self.server.command::<Vec<String>>(&["PUBSUB", what]).unwrap();
+        let ask = |what| {
+            self.server
+                .command::<Vec<String>>(&["PUBSUB", what])
+                .unwrap()
+        };
         let mut channels = ask("CHANNELS");
         channels.extend(ask("SHARDCHANNELS"));
         channels
@@ -167,9 +179,10 @@ impl Ground for Redis {
 
 impl Meeting for Redis {
     fn url(&self) -> String {
-        match &self.proxy {
-            Some(proxy) => self.server.url_at(proxy.address()),
-            None => self.server.url(),
+        match (&self.url, &self.proxy) {
+            (Some(url), _) => url.clone(),
+            (None, Some(proxy)) => self.server.url_at(proxy.address()),
+            (None, None) => self.server.url(),
         }
     }
 
@@ -185,7 +198,9 @@ impl Meeting for Redis {
     }
 
     fn assert_left_alone(&self) {
-        until("no client", || self.server.clients().is_empty().then_some(()));
+        until("no client", || {
+            self.server.clients().is_empty().then_some(())
+        });
         assert_eq!(self.channels(), Vec::<String>::new());
     }
 }

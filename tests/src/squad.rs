@@ -19,7 +19,8 @@ pub const TAPE: &str = "fleet.jsonl";
 /// Participants over one store.
 #[derive(Debug)]
 pub struct Squad<G> {
-    members: Vec<Participant>,
+    /// They, in the order in which they were started.
+    pub members: Vec<Participant>,
     /// Where they are.
     pub place: Place<G>,
 }
@@ -88,7 +89,11 @@ impl<G: Meeting> Squad<G> {
     #[track_caller]
     pub fn others_landed(&self, ids: &[u64]) -> Vec<Landed> {
         let others = &self.members[1..];
-        others.iter().zip(ids).map(|(it, id)| it.landed(*id)).collect()
+        others
+            .iter()
+            .zip(ids)
+            .map(|(it, id)| it.landed(*id))
+            .collect()
     }
 
     /// Kills one.
@@ -116,7 +121,11 @@ impl<G: Meeting> Squad<G> {
         let mut line = Vec::new();
         trace::write_line(&mut line, &record).unwrap();
         let tape = self.place.path(TAPE);
-        let mut tape = File::options().append(true).create(true).open(tape).unwrap();
+        let mut tape = File::options()
+            .append(true)
+            .create(true)
+            .open(tape)
+            .unwrap();
         // In one piece.
         tape.write_all(&line).unwrap();
     }
@@ -124,7 +133,9 @@ impl<G: Meeting> Squad<G> {
     /// Lets all of them end: none leaves a thread or a connection, and what they have recorded is sound.
     #[track_caller]
     pub fn ends_in_peace(self) {
-        self.members.into_iter().for_each(Participant::ends_in_peace);
+        self.members
+            .into_iter()
+            .for_each(Participant::ends_in_peace);
         self.place.ground.assert_left_alone();
         judge::sound(&self.place.path(TAPE));
     }

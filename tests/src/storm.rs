@@ -159,7 +159,8 @@ impl Storm {
     fn order(&mut self, participant: &mut Participant) {
         let key = format!("k{}", self.random.usize(..self.weather.keys));
         let deed = self.deed();
-        let leaves = matches!(deed, Deed::Call(_)) && self.weather.mixed && self.random.u8(..20) == 0;
+        let leaves =
+            matches!(deed, Deed::Call(_)) && self.weather.mixed && self.random.u8(..20) == 0;
         let id = participant.order(&key, deed);
         if leaves {
             participant.leave(id);
@@ -208,11 +209,7 @@ impl Storm {
     }
 
     #[track_caller]
-    fn hear(
-        &mut self,
-        participant: &Participant,
-        hears: &mut impl FnMut(&Participant, &Report),
-    ) {
+    fn hear(&mut self, participant: &Participant, hears: &mut impl FnMut(&Participant, &Report)) {
         let pid = participant.pid();
         for report in participant.news() {
             hears(participant, &report);
@@ -232,7 +229,10 @@ impl Storm {
                 Event::Ready | Event::Held | Event::Filled | Event::Rested(_) => {}
             }
         }
-        let overdue = self.open.iter().find(|it| it.pid == pid && it.since.elapsed() > PATIENCE);
+        let overdue = self
+            .open
+            .iter()
+            .find(|it| it.pid == pid && it.since.elapsed() > PATIENCE);
         assert!(overdue.is_none(), "a call hangs: {overdue:?}");
     }
 }

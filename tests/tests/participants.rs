@@ -26,7 +26,10 @@ fn led<G: Meeting>(leader: Driver, waiters: usize, call: &Call) -> (Squad<G>, u6
 #[track_caller]
 fn assert_shared(landed: &[Landed]) {
     for one in landed {
-        assert!(one.is_shared() && one.value == landed[0].value, "{landed:?}");
+        assert!(
+            one.is_shared() && one.value == landed[0].value,
+            "{landed:?}"
+        );
     }
 }
 
@@ -38,7 +41,11 @@ fn fifty_processes_on_a_cold_key_make_one_fill<G: Meeting>(_: Driver) {
         ..Call::default()
     };
     let ids: Vec<u64> = squad.iter_mut().map(|it| it.call("key", &call)).collect();
-    let landed: Vec<_> = squad.iter().zip(ids).map(|(it, id)| it.landed(id)).collect();
+    let landed: Vec<_> = squad
+        .iter()
+        .zip(ids)
+        .map(|(it, id)| it.landed(id))
+        .collect();
     assert_shared(&landed);
     let count = |how| landed.iter().filter(|one| one.how == how).count();
     assert_eq!((squad.fills(), count("computed")), (1, 1));
@@ -47,11 +54,18 @@ fn fifty_processes_on_a_cold_key_make_one_fill<G: Meeting>(_: Driver) {
 
 fn a_leader_that_is_killed_is_taken_over<G: Meeting>(leader: Driver) {
     let ttl = Duration::from_secs(2);
-    let call = Call { ttl, ..Call::default() };
+    let call = Call {
+        ttl,
+        ..Call::default()
+    };
     let (mut squad, first, rest) = led::<G>(leader, 6, &call);
     let (token, _) = squad[0].await_filling(first);
     squad.kill(0);
-    let landed: Vec<_> = squad.iter().zip(rest).map(|(it, id)| it.landed(id)).collect();
+    let landed: Vec<_> = squad
+        .iter()
+        .zip(rest)
+        .map(|(it, id)| it.landed(id))
+        .collect();
     assert_shared(&landed);
     assert!(landed[0].token > token);
     assert_eq!(squad.fills(), 1);
@@ -62,7 +76,10 @@ fn a_leader_that_is_killed_is_taken_over<G: Meeting>(leader: Driver) {
 fn a_leader_that_was_stopped_past_its_lease_rides_the_newer_value<G: Meeting>(leader: Driver) {
     for fill_is_over in [true, false] {
         let ttl = Duration::from_secs(1);
-        let call = Call { ttl, ..Call::default() };
+        let call = Call {
+            ttl,
+            ..Call::default()
+        };
         let (squad, first, rest) = led::<G>(leader, 4, &call);
         squad[0].signal(Signal::STOP);
         squad[0].await_stopped();
@@ -82,7 +99,10 @@ fn a_leader_that_was_stopped_past_its_lease_rides_the_newer_value<G: Meeting>(le
 
 fn a_fill_that_fails_hands_over_at_once<G: Meeting>(leader: Driver) {
     for (ends, how) in [(Ends::Badly, "aborted"), (Ends::InPanic, "panicked")] {
-        let call = Call { ends, ..Call::default() };
+        let call = Call {
+            ends,
+            ..Call::default()
+        };
         let (squad, first, rest) = led::<G>(leader, 4, &call);
         squad.place.write("go", "");
         assert_eq!(squad[0].landed(first).how, how);
@@ -115,7 +135,10 @@ fn callers_that_give_up_change_nothing<G: Meeting>(leader: Driver) {
         wait: Duration::from_millis(100),
         ..Call::default()
     };
-    let ids: Vec<u64> = squad[1..].iter_mut().map(|it| it.call("key", &hasty)).collect();
+    let ids: Vec<u64> = squad[1..]
+        .iter_mut()
+        .map(|it| it.call("key", &hasty))
+        .collect();
     for (it, id) in squad[1..].iter().zip(ids) {
         assert_eq!(it.landed(id).how, "timed-out");
     }

@@ -21,7 +21,10 @@ const WHEN_TOLD: &str = "
 /// Starts this many, and returns when all of them wait.
 fn start_waiters<G: Meeting>(
     place: &Place<G>,
-    count: usize, options: &[&str], script: &str) -> Vec<Process> {
+    count: usize,
+    options: &[&str],
+    script: &str,
+) -> Vec<Process> {
     let waiters: Vec<_> = (0..count)
         .map(|_| place.start_run(options, "key", script))
         .collect();

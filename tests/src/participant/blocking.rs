@@ -5,7 +5,7 @@ use std::thread;
 use futures_util::FutureExt as _;
 use oneflight_blocking::{Recorder, SingleFlight};
 
-use super::role::{failed, fill, landed, open, orders, own, prepared, report, rest, valued};
+use super::role::{fill, forgotten, landed, looked, open, orders, own, prepared, report, rest};
 use super::words::{Deed, Driver, Event, Landed, Order};
 
 pub(super) fn run(url: &str, recorder: Option<Recorder>) {
@@ -56,15 +56,8 @@ fn carry_out(flights: &SingleFlight, order: &Order) {
                 filled.unwrap()
             }))
         }
-        Deed::Get => match flights.key(key).get::<String>() {
-            Ok(Some(landing)) => valued(&landing),
-            Ok(None) => Landed::just("none"),
-            Err(error) => failed("unavailable", &error),
-        },
-        Deed::Forget => match flights.key(key).forget() {
-            Ok(_) => Landed::just("forgotten"),
-            Err(error) => failed("unavailable", &error),
-        },
+        Deed::Get => looked(flights.key(key).get::<String>()),
+        Deed::Forget => forgotten(flights.key(key).forget()),
         Deed::Leave => {
             panicking.0 = None;
             return;

@@ -86,7 +86,9 @@ impl Participant {
             let told = Arc::clone(&told);
             move || {
                 // A line may be cut off by its writer's death.
-                let reports = lines.map_while(Result::ok).map_while(|line| serde_json::from_str(&line).ok());
+                let reports = lines
+                    .map_while(Result::ok)
+                    .map_while(|line| serde_json::from_str(&line).ok());
                 for report in reports {
                     told.reports.lock().unwrap().push(report);
                     told.more.notify_all();
@@ -217,9 +219,9 @@ impl Participant {
     #[must_use]
     pub fn fills(&self, key: &str) -> usize {
         let reports = self.told.reports.lock().unwrap();
-        let fills = reports.iter().filter(|report| {
-            report.key == key && matches!(report.event, Event::Filling(_))
-        });
+        let fills = reports
+            .iter()
+            .filter(|report| report.key == key && matches!(report.event, Event::Filling(_)));
         fills.count()
     }
 

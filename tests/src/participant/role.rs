@@ -1,5 +1,6 @@
 //! What a participant does.
 
+use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{Store, Token};
+use oneflight_store::{Revision, Store, StoreError, Token};
 use oneflight_tokio::{Error, Landing, Recorder};
 
 use super::overheard::Overheard;
@@ -103,18 +104,7 @@ pub(super) fn landed(landing: Result<Landing<String>, Error<String, String>>) ->
     match landing {
         Ok(landing) => valued(&landing),
         Err(error) => {
-            let mut landed = Landed::just(match &error {
-                Error::Aborted(_) => "aborted",
-                Error::Panicked => "panicked",
-                Error::TimedOut => "timed-out",
-                Error::Fenced => "fenced",
-                Error::Unavailable(_) => "unavailable",
-                Error::Refused(_) => "refused",
-                Error::Malformed { .. } => "malformed",
-                Error::Unpublished { .. } => "unpublished",
-                _ => "unknown",
-            });
-            landed.error = Some(error.to_string());
+            let mut landed = failed(&error);
             if let Error::Unpublished { value, .. } = error {
                 landed.value = Some((*value).clone());
             }
@@ -123,7 +113,7 @@ pub(super) fn landed(landing: Result<Landing<String>, Error<String, String>>) ->
     }
 }
 
-pub(super) fn valued(landing: &Landing<String>) -> Landed {
+fn valued(landing: &Landing<String>) -> Landed {
     Landed {
         how: landing.source.to_string(),
         value: Some((*landing.value).clone()),
@@ -134,7 +124,38 @@ pub(super) fn valued(landing: &Landing<String>) -> Landed {
     }
 }
 
-pub(super) fn failed(how: &str, error: &impl ToString) -> Landed {
+/// What came of a look, in words.
+pub(super) fn looked(look: Result<Option<Landing<String>>, Error<String, Infallible>>) -> Landed {
+    match look {
+        Ok(Some(landing)) => valued(&landing),
+        Ok(None) => Landed::just("none"),
+        Err(error) => failed(&error),
+    }
+}
+
+/// What came of a forget, in words.
+pub(super) fn forgotten(forget: Result<Revision, StoreError>) -> Landed {
+    match forget {
+        Ok(_) => Landed::just("forgotten"),
+        Err(StoreError::Refused(why)) => {
+            failed(&Error::<String, String>::Refused(StoreError::Refused(why)))
+        }
+        Err(error) => failed(&Error::<String, String>::Unavailable(error)),
+    }
+}
+
+fn failed<V, E: std::fmt::Display>(error: &Error<V, E>) -> Landed {
+    let how = match error {
+        Error::Aborted(_) => "aborted",
+        Error::Panicked => "panicked",
+        Error::TimedOut => "timed-out",
+        Error::Fenced => "fenced",
+        Error::Unavailable(_) => "unavailable",
+        Error::Refused(_) => "refused",
+        Error::Malformed { .. } => "malformed",
+        Error::Unpublished { .. } => "unpublished",
+        _ => "unknown",
+    };
     Landed {
         error: Some(error.to_string()),
         ..Landed::just(how)

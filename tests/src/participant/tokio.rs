@@ -8,7 +8,7 @@ use oneflight_tokio::{Recorder, SingleFlight};
 use tokio::runtime::Builder;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::role::{failed, fill, landed, open, orders, own, prepared, report, rest, valued};
+use super::role::{fill, forgotten, landed, looked, open, orders, own, prepared, report, rest};
 use super::words::{Deed, Driver, Event, Landed, Order};
 
 pub(super) fn run(url: &str, recorder: Option<Recorder>) {
@@ -77,17 +77,14 @@ async fn carry_out(flights: SingleFlight, order: Arc<Order>) {
         Deed::Call(call) => {
             let pause = async |time: Duration| tokio::time::sleep(time).await;
             let prepared = prepared!(flights, key, call);
-            landed(prepared.run(|lease| fill(id, key, call, lease.token(), pause)).await)
+            landed(
+                prepared
+                    .run(|lease| fill(id, key, call, lease.token(), pause))
+                    .await,
+            )
         }
-        Deed::Get => match flights.key(key).get::<String>().await {
-            Ok(Some(landing)) => valued(&landing),
-            Ok(None) => Landed::just("none"),
-            Err(error) => failed("unavailable", &error),
-        },
-        Deed::Forget => match flights.key(key).forget().await {
-            Ok(_) => Landed::just("forgotten"),
-            Err(error) => failed("unavailable", &error),
-        },
+        Deed::Get => looked(flights.key(key).get::<String>().await),
+        Deed::Forget => forgotten(flights.key(key).forget().await),
         Deed::Leave => return,
     };
     leaving.0 = None;
