@@ -36,7 +36,6 @@ pub(crate) fn is_unknown_script(error: &RedisError) -> bool {
 }
 
 /// It is a replica by now.
-#[cfg(feature = "tokio")]
 pub(crate) fn is_read_only(error: &RedisError) -> bool {
     code(error, &said(error)) == Code::ReadOnly
 }

@@ -81,13 +81,23 @@ pub(crate) struct Channels {
     root: String,
     /// Tells of every key that moves.
     pub(crate) changes: String,
+    /// Tells of nothing: who subscribes to it learns that the server answers.
+    #[cfg(feature = "blocking")]
+    pub(crate) pulse: String,
 }
 
 impl Channels {
     pub(crate) fn new(database: i64) -> Self {
         let root = format!("{ROOT}{database}:");
         let changes = format!("{root}changes");
-        Self { root, changes }
+        #[cfg(feature = "blocking")]
+        let pulse = format!("{root}pulse");
+        Self {
+            root,
+            changes,
+            #[cfg(feature = "blocking")]
+            pulse,
+        }
     }
 
     /// Tells of a key, and of its default lock.

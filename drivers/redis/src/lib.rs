@@ -2,6 +2,8 @@
 //! A oneflight store on a Redis or Valkey server, shared by all processes that reach it.
 
 mod answer;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod call;
 mod fault;
 mod hub;

@@ -20,7 +20,9 @@ pub(crate) fn with_push(client: Client) -> (Client, Place) {
     let place = Place::of(&info);
     let settings = info.redis_settings().clone();
     let settings = settings.set_protocol(ProtocolVersion::RESP3);
-    let info = info.set_redis_settings(settings);
+    // Requests are small and follow one another: none is to wait for the answer to the last.
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
     // INVARIANT: a client has been made of this address before.
     (Client::open(info).unwrap_or(client), place)
 }

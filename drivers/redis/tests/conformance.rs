@@ -76,3 +76,13 @@ mod on_one_thread {
         }
     });
 }
+
+#[cfg(feature = "blocking")]
+mod blocking {
+    use super::*;
+
+    conformance!(|| {
+        let server = RedisServer::new();
+        move || oneflight_redis::blocking::RedisStore::open(server.url()).unwrap()
+    });
+}

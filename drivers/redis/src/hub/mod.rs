@@ -202,6 +202,7 @@ impl Hub {
 
     /// A question about these is sent over this connection, after `subscribe` has queued there the
     /// request for the channels that are wanted and not yet asked for.
+    #[cfg(feature = "tokio")]
     pub(crate) fn depart(
         &self,
         connection: u64,
@@ -212,20 +213,24 @@ impl Hub {
         let places = self.places(key, lock);
         let mut state = self.lock();
         for (name, _) in &places {
-            state.channel(self.hears, Arc::clone(name)).touch();
+            state.channel(self.hears, Arc::clone(name));
         }
         if state.connection == Some(connection) {
             self.ask(&mut state, subscribe);
         }
-        Ticket(places.map(|(name, part)| {
-            let channel = state.channel(self.hears, Arc::clone(&name));
-            let (epoch, pushes) = channel.mark(part);
-            (name, part, epoch, pushes)
-        }))
+        state.ticket(self.hears, places)
+    }
+
+    /// A question about these is sent by another way than what is pushed comes.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn ticket(&self, key: &str, lock: &str) -> Ticket {
+        let places = self.places(key, lock);
+        self.lock().ticket(self.hears, places)
     }
 
     /// Has the channels subscribed that are wanted and not yet asked for. Under the lock: a question
     /// whose ticket is taken later is sent later.
+    #[cfg(feature = "tokio")]
     fn ask(&self, state: &mut State, subscribe: impl FnOnce(Vec<Arc<str>>)) {
         let mut names: Vec<Arc<str>> = Vec::new();
         if matches!(state.changes, Standing::No) && !state.listeners.is_empty() {
@@ -246,8 +251,35 @@ impl Hub {
         }
     }
 
+    /// Something was written from here: what is known of these is behind.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn written(&self, key: Option<&str>, lock: Option<&str>) {
+        let names = [
+            key.map(|key| self.channels.key(key)),
+            lock.map(|lock| self.channels.lock(lock)),
+        ];
+        let mut state = self.lock();
+        for name in names.into_iter().flatten() {
+            if let Some(channel) = state.channels.get_mut(&name) {
+                channel.written();
+            }
+        }
+    }
+
+    /// The pairs that are to be looked at by now.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn take_looks(&self) -> Vec<Pair> {
+        let mut state = self.lock();
+        // Before the subscriptions stand, what a look tells does not count.
+        match &state.changes {
+            Standing::Stands => state.take_looks(),
+            Standing::No | Standing::Asked | Standing::Refused(_) => Vec::new(),
+        }
+    }
+
     /// What is wanted from the server by now: `subscribe` queues the request for channels, and the
     /// pairs are to be looked at.
+    #[cfg(feature = "tokio")]
     pub(crate) fn take_wanted(
         &self,
         connection: u64,
@@ -258,10 +290,7 @@ impl Hub {
             return Vec::new();
         }
         self.ask(&mut state, subscribe);
-        let mut looks = std::mem::take(&mut state.looks);
-        looks.sort_unstable();
-        looks.dedup();
-        looks
+        state.take_looks()
     }
 
     /// Gives back the channels that nobody has listened to for long: `unsubscribe` queues that, under
@@ -338,7 +367,25 @@ impl Hub {
         }
     }
 
+    /// The server does not let this client listen at all.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn refused_all(&self, connection: u64, error: &StoreError) {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return;
+        }
+        state.changes = Standing::Refused(error.clone());
+        state.tell_all(|| Change::Gap(error.clone()));
+        let channels = state.channels.values_mut();
+        channels.for_each(|channel| channel.refuse(error.clone()));
+        let pairs: Vec<_> = state.channels.values().flat_map(Channel::pairs).collect();
+        for (key, lock) in pairs {
+            state.end(&key, &lock, error);
+        }
+    }
+
     /// The server does not let this client listen to these channels.
+    #[cfg(feature = "tokio")]
     pub(crate) fn refused(&self, connection: u64, names: &[Arc<str>], error: &StoreError) {
         let mut state = self.lock();
         if state.connection != Some(connection) {
@@ -446,18 +493,38 @@ impl State {
             .or_insert_with_key(|name| match hears {
                 Hears::Each => {
                     self.unasked.push(Arc::clone(name));
-                    Channel::new()
+                    Channel::new(true)
                 }
                 Hears::All => {
-                    let mut channel = Channel::new();
-                    if matches!(self.changes, Standing::Stands) {
-                        self.last_epoch += 1;
-                        channel.asked(self.last_epoch);
-                        channel.stands();
+                    let mut channel = Channel::new(false);
+                    match &self.changes {
+                        Standing::Stands => {
+                            self.last_epoch += 1;
+                            channel.asked(self.last_epoch);
+                            channel.stands();
+                        }
+                        Standing::Refused(error) => channel.refuse(error.clone()),
+                        Standing::No | Standing::Asked => {}
                     }
                     channel
                 }
             })
+    }
+
+    fn ticket(&mut self, hears: Hears, places: [(Arc<str>, Part); 2]) -> Ticket {
+        Ticket(places.map(|(name, part)| {
+            let channel = self.channel(hears, Arc::clone(&name));
+            channel.touch();
+            let (epoch, pushes) = channel.mark(part);
+            (name, part, epoch, pushes)
+        }))
+    }
+
+    fn take_looks(&mut self) -> Vec<Pair> {
+        let mut looks = std::mem::take(&mut self.looks);
+        looks.sort_unstable();
+        looks.dedup();
+        looks
     }
 
     fn look_at_all(&mut self) {
