@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{KeyStatus, MemoryStore, Store, blocking};
+use oneflight_store::{KeyStatus, MemoryStore, Offload, Store, blocking};
 use oneflight_test_servers::{Config, Proxy, RedisServer};
 use tokio::runtime::Builder;
 
@@ -174,6 +174,11 @@ impl Ground for Redis {
 
     fn open(&self) -> Arc<dyn Store> {
         Arc::new(RedisStore::open(self.url()).unwrap())
+    }
+
+    fn open_for_threads(&self) -> Arc<dyn Store> {
+        let store = oneflight_redis::blocking::RedisStore::open(self.url());
+        Arc::new(Offload::new(store.unwrap()))
     }
 }
 

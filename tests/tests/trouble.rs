@@ -182,16 +182,16 @@ fn scripts_that_are_flushed_are_sent_again(leader: Driver) {
 }
 
 fn a_server_that_is_full_refuses(leader: Driver) {
-    let mut squad = four(Redis::with(Config::new().max_memory(8 << 20)), leader);
+    let mut squad = four(Redis::with(Config::new()), leader);
     let id = squad[3].call("before", &impatient());
     let before = squad[3].landed(id);
     let (first, rest) = squad.leads(&impatient(), &impatient());
-    let full = "x".repeat(100_000);
-    let is_full = |number: usize| {
-        let set = ["SET", &format!("full:{number}"), &full];
-        squad.place.ground.server.command::<()>(&set).is_err()
+    let limit = |ground: &Redis, bytes: &str| {
+        let set = ["CONFIG", "SET", "maxmemory", bytes];
+        ground.server.command::<()>(&set).unwrap();
     };
-    let count = (0..).find(|number| is_full(*number)).unwrap();
+    // An empty server uses more than that.
+    limit(&squad.place.ground, "100000");
 
     squad.place.write("go", "");
     let one = squad[0].landed(first);
@@ -205,10 +205,7 @@ fn a_server_that_is_full_refuses(leader: Driver) {
     let id = squad[1].order("before", Deed::Get);
     assert_eq!(squad[1].landed(id).value, before.value);
 
-    for number in 0..count {
-        let del = ["DEL", &format!("full:{number}")];
-        squad.place.ground.server.command::<()>(&del).unwrap();
-    }
+    limit(&squad.place.ground, "0");
     recovers(&mut squad);
     squad.ends_in_peace();
 }

@@ -232,14 +232,15 @@ impl RedisServer {
         lines.collect()
     }
 
-    /// The connections of clients, a line of `CLIENT LIST` each: not those of [`command`](Self::command)
-    /// nor of replicas.
+    /// The connections of clients, a line of `CLIENT LIST` each: not those of [`command`](Self::command),
+    /// nor of replicas and primaries.
     #[must_use]
     pub fn clients(&self) -> Vec<String> {
         let list: String = self.command(&["CLIENT", "LIST"]).unwrap();
         let own = format!(" user={OPERATOR} ");
-        let others = list.lines().filter(|line| !line.contains(&own));
-        others.map(str::to_owned).collect()
+        // A replica counts its primary as a client.
+        let is_other = |line: &&str| !line.contains(&own) && !line.contains(" flags=M ");
+        list.lines().filter(is_other).map(str::to_owned).collect()
     }
 
     /// Cuts the connections of all clients, those that only listen as well.

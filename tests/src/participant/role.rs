@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{Revision, Store, StoreError, Token};
+use oneflight_store::{Offload, Revision, Store, StoreError, Token};
 use oneflight_tokio::{Error, Landing, Recorder};
 
 use super::overheard::Overheard;
@@ -37,7 +37,6 @@ pub fn run(arguments: &[String]) {
     }));
     match driver {
         Driver::Tokio => super::tokio::run(url, recorder),
-        Driver::Blocking if url.starts_with("redis") => super::tokio::run(url, recorder), // TEMP
         Driver::Blocking => super::blocking::run(url, recorder),
     }
 }
@@ -47,6 +46,10 @@ pub(super) fn open(driver: Driver, url: &str) -> impl Store {
     let inner: Arc<dyn Store> = match (url.split_once(':'), driver) {
         (Some(("sqlite", path)), _) => Arc::new(SqliteStore::open(path).unwrap()),
         (Some(("redis", _)), Driver::Tokio) => Arc::new(RedisStore::open(url).unwrap()),
+        (Some(("redis", _)), Driver::Blocking) => {
+            let store = oneflight_redis::blocking::RedisStore::open(url);
+            Arc::new(Offload::new(store.unwrap()))
+        }
         _ => panic!("no store for participants: {url}"),
     };
     let held = |key: &str| report(0, key, Event::Held);
