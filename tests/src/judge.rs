@@ -1,6 +1,6 @@
 //! Recordings, judged by the checker of the simulator.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oneflight_sim::check::Checker;
 use oneflight_sim::replay::replay;
@@ -27,8 +27,16 @@ pub fn judged(text: &[u8]) -> Result<Trace, String> {
 #[track_caller]
 pub fn sound(tape: &Path) -> Trace {
     judged(&std::fs::read(tape).unwrap()).unwrap_or_else(|complaint| {
-        let kept = std::env::temp_dir().join(format!("unsound-{}.jsonl", std::process::id()));
-        std::fs::copy(tape, &kept).unwrap();
+        let kept = kept(tape);
         panic!("{complaint}\nthe recording is kept: {}", kept.display());
     })
+}
+
+/// Keeps a recording that is not sound: where.
+#[must_use]
+pub fn kept(tape: &Path) -> PathBuf {
+    let name = format!("unsound-{:08x}.jsonl", fastrand::u32(..));
+    let kept = std::env::temp_dir().join(name);
+    std::fs::copy(tape, &kept).unwrap();
+    kept
 }

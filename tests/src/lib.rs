@@ -4,6 +4,7 @@
 //! * [`program`]: the real program, many of it at once, over one store;
 //! * [`participant`]: processes that use the library, by either driver;
 //! * [`squad`]: several of these over one store, recorded, and [`judge`]d;
+//! * [`chaos`]: all that befalls a fleet on a Redis server, mixed;
 //! * [`ground`]: the stores over which all of them meet;
 //! * `examples/bars.rs`: the bars, measured on the machine it runs on.
 //!
@@ -15,6 +16,7 @@
     reason = "all of this is for tests: what cannot go on is to fail"
 )]
 
+pub mod chaos;
 pub mod fleet;
 pub mod ground;
 pub mod judge;

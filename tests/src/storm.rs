@@ -94,6 +94,7 @@ pub struct Storm {
     weather: Weather,
     random: Rng,
     open: Vec<Open>,
+    page: usize,
     /// What has come of it so far.
     pub tally: Tally,
 }
@@ -106,6 +107,7 @@ impl Storm {
             weather,
             random: Rng::with_seed(seed),
             open: Vec::new(),
+            page: 0,
             tally: Tally::default(),
         }
     }
@@ -140,6 +142,11 @@ impl Storm {
         }
     }
 
+    /// From now on the keys are other ones.
+    pub fn turns_page(&mut self) {
+        self.page += 1;
+    }
+
     /// Gives no more orders, and waits until all have landed.
     pub fn settles(&mut self, participants: &[Participant]) {
         while !self.open.is_empty() {
@@ -157,7 +164,7 @@ impl Storm {
     }
 
     fn order(&mut self, participant: &mut Participant) {
-        let key = format!("k{}", self.random.usize(..self.weather.keys));
+        let key = format!("{}/{}", self.page, self.random.usize(..self.weather.keys));
         let deed = self.deed();
         let leaves =
             matches!(deed, Deed::Call(_)) && self.weather.mixed && self.random.u8(..20) == 0;

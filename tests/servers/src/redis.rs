@@ -172,6 +172,20 @@ impl RedisServer {
         }
     }
 
+    /// Starts it again with nothing, killing it first if it lives: as if its disk were another one.
+    #[track_caller]
+    pub fn restart_with_nothing(&mut self) {
+        self.kill();
+        let files = std::fs::read_dir(self.directory.path()).unwrap();
+        for file in files.map(|file| file.unwrap().path()) {
+            match file.is_dir() {
+                true => std::fs::remove_dir_all(file).unwrap(),
+                false => std::fs::remove_file(file).unwrap(),
+            }
+        }
+        self.restart();
+    }
+
     /// Stops it where it stands: connections stay open, and nothing is answered. Returns when it has
     /// stopped.
     #[track_caller]

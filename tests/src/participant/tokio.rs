@@ -46,7 +46,9 @@ async fn serve(flights: &SingleFlight) {
             }
             continue;
         }
-        let call = calls.spawn(carry_out(flights.clone(), Arc::new(order)));
+        let order = Arc::new(order);
+        let leaving_it = Leaving(Some(Arc::clone(&order)));
+        let call = calls.spawn(carry_out(flights.clone(), order, leaving_it));
         leaving.insert(id, call);
         while calls.try_join_next().is_some() {}
     }
@@ -70,8 +72,8 @@ impl Drop for Leaving {
     }
 }
 
-async fn carry_out(flights: SingleFlight, order: Arc<Order>) {
-    let mut leaving = Leaving(Some(Arc::clone(&order)));
+/// What it is given is dropped with it, even if it never begins.
+async fn carry_out(flights: SingleFlight, order: Arc<Order>, mut leaving: Leaving) {
     let (id, key) = (order.id, order.key.as_str());
     let how = match &order.deed {
         Deed::Call(call) => {
