@@ -75,6 +75,7 @@ impl Hub {
                 closing: false,
                 idle: Vec::new(),
                 gap: true,
+                up_since: None,
             }),
             pump_runs: AtomicBool::new(false),
         }

@@ -170,14 +170,15 @@ impl Hub {
                 }
                 Change::Gap(_) => {
                     state.gap = true;
+                    state.up_since = None;
                     hub.note(What::Changes { connected: false });
                 }
                 Change::Connected => {
                     hub.note(What::Changes { connected: true });
-                    // What was read before is looked at again, and so is what is about to be kept.
+                    // What was read before is looked at again; what is on its way, when it is kept.
                     if mem::take(&mut state.gap) {
-                        let mut keys = hub.copies.keys();
-                        keys.extend(state.desks.keys().map(|names| Arc::clone(&names.key)));
+                        state.up_since = Some(hub.clock.read());
+                        let keys = hub.copies.keys();
                         if !keys.is_empty() {
                             state.outbox.push(Work::Revalidate(keys));
                         }

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) idle: Vec<Waker>,
     /// The change stream is not up: what is read now may be out of date unnoticed.
     pub(super) gap: bool,
+    /// Since when the change stream has been up, if it is.
+    pub(super) up_since: Option<std::time::Instant>,
 }
 
 /// What is on hand for one key while somebody flies for it.
@@ -203,6 +205,15 @@ impl State {
         {
             desk.copied = arrived.revision;
             hub.copies.insert(&names.key, copy);
+            // A change before the stream was up may have come after what was asked for even earlier.
+            if self
+                .up_since
+                .is_some_and(|up| arrived.times.was_asked_before(up))
+            {
+                let keys = vec![Arc::clone(&names.key)];
+                self.outbox.push(Work::Revalidate(keys));
+                calls.pump = true;
+            }
         }
         let landed = Landed {
             outcome,

@@ -44,6 +44,13 @@ pub(crate) struct Phase {
     pub(crate) error: Option<StoreError>,
 }
 
+impl Phase {
+    /// The one there is, unless it was lost a moment ago.
+    pub(crate) fn connection(&self) -> Option<&Up> {
+        self.up.as_ref().filter(|up| !up.is_lost())
+    }
+}
+
 /// Says that the task has ended, however it did: its runtime may have.
 struct Kept(Arc<Link>);
 

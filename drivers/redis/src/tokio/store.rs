@@ -152,17 +152,17 @@ impl Shared {
         self.start()?;
         let mut phases = self.link.phase.subscribe();
         let before = phases.borrow_and_update().failed;
-        let _waiting = match &phases.borrow().up {
+        let _waiting = match phases.borrow().connection() {
             Some(up) => return Ok(up.clone()),
             None => Waiting::new(&self.link),
         };
         let phase = phases
-            .wait_for(|phase| phase.up.is_some() || phase.failed > before)
+            .wait_for(|phase| phase.connection().is_some() || phase.failed > before)
             .await;
         // INVARIANT: `self` holds the sender.
         let gone = || StoreError::unavailable("the store is closed");
         let phase = phase.map_err(|_| gone())?;
-        match &phase.up {
+        match phase.connection() {
             Some(up) => Ok(up.clone()),
             None => Err(phase.error.clone().unwrap_or_else(gone)),
         }

@@ -64,6 +64,10 @@ impl Up {
         });
     }
 
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+
     /// Until it is lost, and why.
     pub(crate) async fn lost(&self) -> StoreError {
         let mut lost = self.lost.clone();
