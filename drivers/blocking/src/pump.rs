@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -50,10 +50,13 @@ impl Driver for Threads {
 
     fn start(&self, hub: &Arc<Hub>) -> bool {
         let (turning, ended) = mpsc::channel();
-        let pump = Pump::new(Arc::clone(hub));
+        let (pump, hub) = (Pump::new(Arc::clone(hub)), Arc::clone(hub));
         let turn = move || {
             let _turning = turning;
-            run(pump);
+            // A store may panic here. Fills that run on their own threads count on renewals all the same.
+            if catch_unwind(AssertUnwindSafe(|| run(pump))).is_err() {
+                hub.revive();
+            }
         };
         let spawned = thread::Builder::new()
             .name(String::from("oneflight-pump"))
@@ -75,15 +78,11 @@ impl Driver for Threads {
     /// Waits for the thread, so that what was held is released and the store let go.
     fn closed(&self) {
         let give_up = now() + PATIENCE;
-        let started = mem::take(&mut *self.started());
-        for Turner { thread, ended } in started {
-            // What a store lets go of may own the last handle.
-            if thread.thread().id() == thread::current().id() {
-                continue;
-            }
+        // One that dies may have started another.
+        while let Some(Turner { thread, ended }) = self.last() {
             let left = give_up.saturating_duration_since(now());
             if ended.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected) {
-                // A panic was told when it happened.
+                // It has told of its panics when they happened.
                 drop(thread.join());
             }
         }
@@ -93,6 +92,10 @@ impl Driver for Threads {
 impl Threads {
     fn started(&self) -> MutexGuard<'_, Vec<Turner>> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> Option<Turner> {
+        self.started().pop()
     }
 }
 

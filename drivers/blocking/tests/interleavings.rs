@@ -89,8 +89,8 @@ fn explore(scenario: fn(&Stepping)) {
         drop(store);
         thread.join().unwrap();
     };
-    check_random(run, 300);
-    check_pct(run, 300, 3);
+    check_random(run, 200);
+    check_pct(run, 200, 3);
 }
 
 fn process(store: &Stepping) -> SingleFlight {

@@ -319,8 +319,8 @@ impl Hub {
     }
 
     /// Sees to it that the pump runs if there is something to do: what was left behind when its runtime
-    /// ended, say.
-    pub(crate) fn revive(self: &Arc<Self>) {
+    /// ended, or it panicked, say.
+    pub fn revive(self: &Arc<Self>) {
         self.with(|_, _| ((), None));
     }
 

@@ -34,6 +34,8 @@ struct State {
     puts: AtomicUsize,
     watches: AtomicUsize,
     open_watches: Arc<AtomicUsize>,
+    /// Renewals that are to panic.
+    panics: AtomicUsize,
     /// Publishes whose answer is lost after they are committed.
     lost_answers: AtomicUsize,
     deaf: AtomicBool,
@@ -63,6 +65,11 @@ impl Flaky {
     /// The answers of this many publishes are lost.
     pub(crate) fn lose_publish_answers(&self, count: usize) {
         self.state.lost_answers.store(count, Ordering::SeqCst);
+    }
+
+    /// This many renewals panic.
+    pub(crate) fn panic_in_renewals(&self, count: usize) {
+        self.state.panics.store(count, Ordering::SeqCst);
     }
 
     /// The change stream breaks off, or is not up yet: what changes is not told.
@@ -113,6 +120,11 @@ impl Flaky {
         self.state.watches.load(Ordering::SeqCst)
     }
 
+    /// Somebody else releases this lease, as a lapse would.
+    pub(crate) fn take_away(&self, lease: LeaseId) {
+        oneflight_store::blocking::Store::release(&self.inner, lease).unwrap();
+    }
+
     /// Nobody else holds on to this store.
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.state) == 1
@@ -159,6 +171,14 @@ impl Flaky {
     }
 }
 
+/// Counts down.
+fn is_next(left: &AtomicUsize) -> bool {
+    let next = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+        left.checked_sub(1)
+    });
+    next.is_ok()
+}
+
 impl Store for Flaky {
     fn profile(&self) -> &Profile {
         Store::profile(&self.inner)
@@ -171,6 +191,7 @@ impl Store for Flaky {
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
         self.state.renewals.fetch_add(1, Ordering::SeqCst);
+        assert!(!is_next(&self.state.panics), "on purpose");
         self.call(|store| Store::renew(store, lease, ttl))
     }
 
@@ -183,11 +204,7 @@ impl Store for Flaky {
     ) -> Pending<Publication> {
         self.state.publishes.fetch_add(1, Ordering::SeqCst);
         let answer = self.call(|store| Store::publish(store, lease, key, value, retain));
-        let lost = &self.state.lost_answers;
-        let loses = lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            left.checked_sub(1)
-        });
-        if loses.is_ok() {
+        if is_next(&self.state.lost_answers) {
             return Box::pin(async move {
                 drop(answer.await);
                 Err(StoreError::unavailable("the answer was lost"))
