@@ -29,7 +29,7 @@ pub trait Meeting: Ground {
     fn url(&self) -> String;
     /// What is in it.
     fn list(&self) -> Vec<KeyStatus>;
-    /// How many of these processes wait for somebody else's fill. It may count others, too, if they wait.
+    /// How many of these processes wait for somebody else's fill.
     fn waiting(&self, pids: &[u32]) -> usize;
     /// All who opened it have gone: nothing of them is left at the store.
     fn assert_left_alone(&self) {}
@@ -153,18 +153,41 @@ impl Redis {
         channels
     }
 
-    /// How many have subscribed to channels by name or by pattern.
-    fn subscribers(&self) -> usize {
+    /// The ports from which those come who have subscribed to something.
+    fn subscribers(&self) -> Vec<u16> {
         let clients = self.server.clients();
-        let subscribed = |line: &&String| {
-            let counts = line.split(' ').filter_map(|field| {
-                let (name, count) = field.split_once('=')?;
-                (["sub", "psub", "ssub"].contains(&name) && count != "0").then_some(())
-            });
-            counts.count() > 0
-        };
-        clients.iter().filter(subscribed).count()
+        let subscribed = clients.iter().filter_map(|line| {
+            let field = |name: &str| {
+                let fields = line.split(' ').filter_map(|field| field.split_once('='));
+                fields.into_iter().find(|it| it.0 == name).map(|it| it.1)
+            };
+            let port = field("addr")?.rsplit(':').next()?.parse().ok()?;
+            (field("sub")? != "0").then_some(port)
+        });
+        subscribed.collect()
     }
+}
+
+/// The local ports of a process's connections.
+fn ports(pid: u32) -> Vec<u16> {
+    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
+    let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let sockets: Vec<String> = links
+        .filter_map(|link| {
+            let link = link.to_str()?.strip_prefix("socket:[")?;
+            Some(link.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ports = connections.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_own = sockets.iter().any(|socket| socket == fields[9]);
+        let port = fields[1].rsplit(':').next().filter(|_| is_own)?;
+        u16::from_str_radix(port, 16).ok()
+    });
+    ports.collect()
 }
 
 impl Ground for Redis {
@@ -197,9 +220,11 @@ impl Meeting for Redis {
         runtime.block_on(store.list()).unwrap()
     }
 
-    /// Who waits has subscribed; so has the one who fills.
-    fn waiting(&self, _: &[u32]) -> usize {
-        self.subscribers().saturating_sub(1)
+    /// Who waits has subscribed, and has claimed with the same write.
+    fn waiting(&self, pids: &[u32]) -> usize {
+        let subscribers = self.subscribers();
+        let waits = |pid: &&u32| ports(**pid).iter().any(|port| subscribers.contains(port));
+        pids.iter().filter(waits).count()
     }
 
     fn assert_left_alone(&self) {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 use oneflight_store::LockState;
-use oneflight_tests::ground::{Meeting, Sqlite};
+use oneflight_tests::ground::{Meeting, Redis, Sqlite};
 use oneflight_tests::program::{Place, Process, is_dead};
 use oneflight_tests::time::until;
 use rustix::process::Signal;
@@ -286,4 +286,5 @@ macro_rules! meetings {
 
 meetings! {
     sqlite: Sqlite;
+    redis: Redis;
 }
