@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use oneflight_sim::trace::{self, Fault, Line, Name, Record, What};
@@ -23,6 +24,7 @@ pub struct Squad<G> {
     pub members: Vec<Participant>,
     /// Where they are.
     pub place: Place<G>,
+    is_recorded: bool,
 }
 
 impl<G: Meeting> Default for Squad<G> {
@@ -38,27 +40,41 @@ impl<G: Meeting> Squad<G> {
         Self::default()
     }
 
+    /// None yet, to be measured.
+    #[must_use]
+    pub fn unrecorded() -> Self {
+        Self {
+            is_recorded: false,
+            ..Self::default()
+        }
+    }
+
     /// None yet, over this ground.
     #[must_use]
     pub fn over(ground: G) -> Self {
         Self {
             members: Vec::new(),
             place: Place::over(ground),
+            is_recorded: true,
         }
+    }
+
+    fn tape(&self) -> Option<PathBuf> {
+        self.is_recorded.then(|| self.place.path(TAPE))
     }
 
     /// Starts one more.
     pub fn start(&mut self, driver: Driver) {
-        let tape = self.place.path(TAPE);
-        let member = Participant::start(driver, &self.place.ground.url(), Some(&tape));
+        let tape = self.tape();
+        let member = Participant::start(driver, &self.place.ground.url(), tape.as_deref());
         self.members.push(member);
     }
 
     /// Starts so many at once, by both drivers in turn.
     pub fn start_many(&mut self, count: usize) {
-        let (tape, url) = (self.place.path(TAPE), self.place.ground.url());
+        let (tape, url) = (self.tape(), self.place.ground.url());
         let members = (0..count)
-            .map(|number| Participant::starting(Driver::ALL[number % 2], &url, Some(&tape)));
+            .map(|number| Participant::starting(Driver::ALL[number % 2], &url, tape.as_deref()));
         self.members.extend(members);
         self.members.iter().for_each(Participant::await_ready);
     }

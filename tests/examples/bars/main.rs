@@ -1,7 +1,7 @@
 //! The bars of oneflight, measured on this machine, as a table in Markdown.
 //!
 //! ```text
-//! cargo run --release -p oneflight-tests --example bars [crowd|push|takeover|handover|tasks]...
+//! cargo run --release -p oneflight-tests --example bars [crowd|push|takeover|handover|tasks|redis]...
 //! ```
 //!
 //! All moments are taken on the monotonic clock, which the processes of a machine share. The commands
@@ -12,6 +12,8 @@
     clippy::unwrap_used,
     reason = "a measurement that cannot go on is none"
 )]
+
+mod redis;
 
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -42,17 +44,19 @@ fn main() {
         ["fill", millis, notes] => fill(millis, notes, 0),
         ["fail", millis, notes] => fill(millis, notes, 1),
         ["wait", path] => wait(path),
+        ["participant", ..] => oneflight_tests::participant::run(&arguments[1..]),
         chosen => measure(chosen),
     }
 }
 
 fn measure(chosen: &[&str]) {
-    let sections: [(&str, fn()); 5] = [
+    let sections: [(&str, fn()); 6] = [
         ("crowd", forty),
         ("push", push),
         ("takeover", takeover),
         ("handover", handover),
         ("tasks", tasks),
+        ("redis", redis::redis),
     ];
     eprintln!("{}", oneflight().display());
     println!("| bar | goal | measured |");
