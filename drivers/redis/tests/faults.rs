@@ -32,6 +32,7 @@ both! {
     a_dead_server_is_unavailable_until_it_is_back
     nothing_is_left_of_a_store
     two_locks_in_one_slot_are_asked_for
+    what_the_docs_permit_is_enough
 }
 
 fn scripts_that_were_flushed_are_sent_again(open: Open) {
@@ -191,6 +192,28 @@ fn a_user_without_scripts_is_refused(open: Open) {
         told.contains("access list") && !told.contains("sesame"),
         "{told}"
     );
+}
+
+fn what_the_docs_permit_is_enough(open: Open) {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/redis.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rules) = page.split_once("ACL SETUSER ").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    let rules: Vec<&str> = rules.split_whitespace().collect();
+    let server = Config::new().user(&rules.join(" ")).start();
+    let store = open(&format!("redis://oneflight:PASSWORD@{}/", server.address()));
+    let (heard, changes) = (watch(&store, "key"), listen(&store));
+    let seen = fill(&store, "key", Revision::NEVER, "value");
+    hears(&heard, seen);
+    changes.until("the stream", |changes| (!changes.is_empty()).then_some(()));
+    let token = granted(store.claim(request("key", LONG, seen)));
+    assert_eq!(store.renew(lease("key", token), LONG), Ok(Renewal::Renewed));
+    store.release(lease("key", token)).unwrap();
+    let retain = Some(LONG);
+    store.put("key".into(), "put".into(), retain, seen).unwrap();
+    assert_eq!(store.list().unwrap().len(), 1);
+    let revision = store.forget("key".into(), "_dust:sf/key".into()).unwrap();
+    hears(&heard, revision);
 }
 
 fn a_user_without_channels_is_told_so(open: Open) {

@@ -6,6 +6,8 @@
 //! pushed between the question and the answer: else the push is as new or newer.
 
 mod channel;
+#[cfg(all(test, feature = "tokio", feature = "blocking"))]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -297,6 +299,7 @@ impl Hub {
     /// the lock, so that whoever subscribes again does so after it.
     pub(crate) fn leave_idle(&self, now: Instant, unsubscribe: impl FnOnce(Vec<Arc<str>>)) {
         let mut state = self.lock();
+        let state = &mut *state;
         let idle = state
             .channels
             .extract_if(|_, channel| channel.is_idle(now, LINGER));
@@ -307,6 +310,10 @@ impl Hub {
         if !names.is_empty() {
             unsubscribe(names);
         }
+        // While there is no connection, nobody asks for them.
+        state
+            .unasked
+            .retain(|name| state.channels.contains_key(name));
     }
 
     /// The number of a connection that is going to be made.

@@ -94,10 +94,13 @@ pub(crate) async fn keep(link: Arc<Link>) {
                     continue;
                 }
             }
-            Err(error) => link.phase.send_modify(|phase| {
-                phase.failed += 1;
-                phase.error = Some(error);
-            }),
+            Err(error) => {
+                link.hub.leave_idle(Instant::now(), drop);
+                link.phase.send_modify(|phase| {
+                    phase.failed += 1;
+                    phase.error = Some(error);
+                });
+            }
         }
         sleep(delay).await;
         delay = (delay * 2).min(LAST_DELAY);
