@@ -11,10 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oneflight_sqlite::SqliteStore;
 use oneflight_store::{
-    AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, MemoryStore, Publication, Revision,
-    Store, Token,
+    AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, Publication, Revision, Store, Token,
 };
 use oneflight_tokio::{Error, Source};
 use tokio::sync::{Notify, oneshot};
@@ -22,47 +20,8 @@ use tokio::task::JoinHandle;
 
 pub use self::driver::{Driver, Landed, Threads, Tokio, Wish};
 use self::told::Told;
+use crate::ground::Ground;
 use crate::time::{BOUND, soon};
-
-/// Where a fleet meets: one store, which any number of processes open.
-pub trait Ground: Send + Sync + 'static {
-    /// A fresh one, with nothing in it.
-    fn new() -> Self;
-    /// Opens it, as one more process does.
-    fn open(&self) -> Arc<dyn Store>;
-    /// Opens it, as one more process does that has threads and no runtime.
-    fn open_for_threads(&self) -> Arc<dyn Store> {
-        self.open()
-    }
-}
-
-/// A [`MemoryStore`].
-#[derive(Debug)]
-pub struct Memory(MemoryStore);
-
-impl Ground for Memory {
-    fn new() -> Self {
-        Self(MemoryStore::new())
-    }
-
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(self.0.clone())
-    }
-}
-
-/// A file with a [`SqliteStore`].
-#[derive(Debug)]
-pub struct Sqlite(tempfile::TempDir);
-
-impl Ground for Sqlite {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(self.0.path().join("store.db")).unwrap())
-    }
-}
 
 /// Longer than any scenario takes.
 const LONG: Duration = Duration::from_secs(3600);

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
-use oneflight_tests::fleet::{self, Ground, Memory, Sqlite, Threads, Tokio};
+use oneflight_tests::fleet::{self, Threads, Tokio};
+use oneflight_tests::ground::{Ground, Memory, Redis, Sqlite};
 use tokio::runtime::Builder;
 
 /// Runs a scenario of the async driver on both runtimes.
@@ -69,4 +70,5 @@ macro_rules! fleets {
 fleets! {
     memory: Memory;
     sqlite: Sqlite;
+    redis: Redis;
 }

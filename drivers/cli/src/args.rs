@@ -24,7 +24,12 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) order: Order,
 
-    /// Where the fleet meets: `sqlite:PATH`, a file that the processes of one machine share.
+    /// Where the fleet meets: `sqlite:PATH`, a file that the processes of one machine share; or
+    /// `redis://HOST:PORT`, a server that many machines reach.
+    ///
+    /// A server's URL may have a user and a password, as in `redis://user:password@host:6379/0`: pass
+    /// it in $ONEFLIGHT_STORE, for what is on the command line can be seen by others. It begins with
+    /// `rediss:` for TLS, and with `unix:` for a socket.
     ///
     /// By default `oneflight/flights.db` in $XDG_STATE_HOME, or in ~/.local/state.
     #[arg(long, global = true, env = "ONEFLIGHT_STORE", value_name = "URL")]

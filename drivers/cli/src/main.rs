@@ -30,6 +30,7 @@ mod waiting;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Order};
@@ -81,7 +82,11 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
         error.print().ok();
         return ExitCode::SUCCESS;
     }
-    let text = error.render().to_string();
+    let mut text = error.render().to_string();
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        // It may be a URL with a password.
+        text = text.replace(value, &store_url::without_password(value));
+    }
     say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     Code::USAGE.into()
 }

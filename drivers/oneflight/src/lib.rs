@@ -18,6 +18,8 @@ pub use oneflight_store as store;
 
 pub use oneflight_store::{Holder, MemoryStore, Revision, Store, StoreError, Token};
 
+#[cfg(feature = "redis")]
+pub use oneflight_redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use oneflight_sqlite::{OpenError, SqliteStore};
 #[cfg(all(feature = "metrics", feature = "tokio"))]

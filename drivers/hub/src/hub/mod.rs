@@ -234,7 +234,7 @@ impl Hub {
 
     /// The change stream is down.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.state().stream != Stream::Up
+        !matches!(self.state().stream, Stream::Up { .. })
     }
 
     /// What a caller may send to the store in the pump's stead.

@@ -188,17 +188,17 @@ impl Hub {
                     hub.note(What::Changes { connected: false });
                 }
                 Change::Connected => {
-                    let before = mem::replace(&mut state.stream, Stream::Up);
-                    sighting = match before {
+                    sighting = match state.stream {
                         Stream::NotYetUp => Some(Sighting::Connected),
                         Stream::Down => Some(Sighting::Reconnected),
-                        Stream::Up => None,
+                        Stream::Up { .. } => None,
                     };
                     hub.note(What::Changes { connected: true });
-                    // What was read before is looked at again, and so is what is about to be kept.
-                    if before != Stream::Up {
-                        let mut keys = hub.copies.keys();
-                        keys.extend(state.desks.keys().map(|names| Arc::clone(&names.key)));
+                    // What was read before is looked at again; what is on its way, when it is kept.
+                    if sighting.is_some() {
+                        let since = hub.clock.read();
+                        state.stream = Stream::Up { since };
+                        let keys = hub.copies.keys();
                         if !keys.is_empty() {
                             state.outbox.push(Work::Revalidate(keys));
                         }

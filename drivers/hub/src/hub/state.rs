@@ -42,7 +42,7 @@ pub(super) struct State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
     NotYetUp,
-    Up,
+    Up { since: std::time::Instant },
     Down,
 }
 
@@ -231,6 +231,14 @@ impl State {
         {
             desk.copied = arrived.revision;
             hub.copies.insert(&names.key, copy);
+            // A change before the stream was up may have come after what was asked for even earlier.
+            if let Stream::Up { since } = self.stream
+                && arrived.times.was_asked_before(since)
+            {
+                let keys = vec![Arc::clone(&names.key)];
+                self.outbox.push(Work::Revalidate(keys));
+                calls.pump = true;
+            }
         }
         if matches!(outcome, Outcome::Computed { revision: None }) && !desk.degraded {
             desk.degraded = true;
