@@ -112,6 +112,7 @@ fn one_claim_and_one_fill_for_all() {
     let mut process = Process::new();
     assert_eq!(process.board(1, Policy::DEFAULT), [claim(1, 1, 0)]);
     assert_eq!(process.board(2, Policy::DEFAULT), []);
+    assert_eq!(process.flights.load(), (2, 0));
     let orders = process.granted(7);
     let lease = process.flights.lease(&process.flight());
     assert_eq!(orders, [fill(1, 1, 2, lease)]);
@@ -434,6 +435,34 @@ fn who_does_not_wait_shares_what_the_store_has() {
     assert_eq!(landings(&orders), [(3, cached(5, true))]);
     // Now somebody fills: that is not waited for.
     assert_eq!(process.board(4, patient(0)), [land(4, Outcome::TimedOut)]);
+}
+
+#[test]
+fn who_does_not_wait_and_has_nothing_left_to_judge_lands() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.board(2, patient(0));
+    assert_eq!(process.newer(5), [judge(1, 5), judge(2, 5)]);
+    assert_eq!(process.judged(1, 5, Judgement::Stale), [claim(1, 2, 5)]);
+    assert_eq!(landings(&process.held(7)), [], "the second is judging");
+    // What it judges is gone.
+    assert_eq!(
+        process.arrived(None, 6, false),
+        [land(2, Outcome::TimedOut)]
+    );
+    assert_eq!(process.phase(), Some(Phase::Waiting));
+}
+
+#[test]
+fn a_lone_pilot_whose_tick_comes_late_claims_before_it_times_out() {
+    let mut process = Process::new();
+    let _ = process.board(1, patient(40));
+    let _ = process.held(7);
+    let _ = process.event(Event::LockReleased);
+    assert_eq!(process.phase(), Some(Phase::BackingOff));
+    // The lock may be free for the taking.
+    process.ms = 40_000;
+    assert_eq!(process.tell(Notice::Tick), [claim(1, 2, 0)]);
 }
 
 #[test]
