@@ -17,9 +17,6 @@ pub fn what_it_takes(before: &str, event: &str, after: &str) -> Option<&'static 
         ("claiming" | "backing off", "watch refused", "none") => {
             Some("a watch is refused after the lease that its flight waits for has lapsed")
         }
-        ("waiting" | "backing off", "left", "claiming") => Some(
-            "callers of different rules: the next to fly does not wait, and what it was judging is forgotten",
-        ),
         ("publishing", "refused", "filling locally") => Some(
             "callers of different rules: who took over a publish needs the store, who rides does not",
         ),
