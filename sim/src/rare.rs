@@ -1,5 +1,5 @@
 //! Which transitions of a key's flight can happen though batches of random runs have not met them, and
-//! what it takes.
+//! what it takes. `core/tests/flights/rare.rs` shows each group.
 
 /// What it takes to reach a triple of phase, event, next phase; `None` if that is not known.
 #[must_use]
