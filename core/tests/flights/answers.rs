@@ -132,8 +132,8 @@ fn a_value_that_is_gone_needs_nobody_to_judge_it() {
 fn who_publishes_its_own_value_is_not_asked_to_judge() {
     let mut process = Process::new();
     let _ = process.board(1, Policy::DEFAULT);
-    let _ = process.granted(7);
     let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.granted(7);
     let _ = process.done(FillResult::Value);
     let first = Some(Attempt::new(1));
     assert_eq!(process.arrived(first, 8, true), [judge(2, 8)]);
