@@ -302,6 +302,23 @@ fn l7_a_flight_that_is_over_leaves_no_lease() {
 }
 
 #[test]
+fn l7_nobody_is_kept_waiting_by_the_lease_that_its_own_claim_was_granted() {
+    let mut story = Story::new();
+    story.calls(ANN).calls(BOB).grants(ANN, 1);
+    story.branch(|it| _ = it.hears_held(ANN, 1)).breaks(&["L7"]);
+    // It is another lease, another's claim, or a later one.
+    story.branch(|it| _ = it.hears_held(ANN, 2)).passes();
+    story.branch(|it| _ = it.hears_held(BOB, 1)).passes();
+    story
+        .branch(|it| _ = it.claims_again(ANN).hears_held(ANN, 1))
+        .passes();
+    story
+        .fault(0, Fault::LockEvicted, 0)
+        .hears_held(ANN, 1)
+        .passes();
+}
+
+#[test]
 fn l7_nothing_is_left_at_the_end() {
     let mut story = Story::new();
     story.ends_with(&["node 1 still watches for flight 1", "node 1 is not idle"]);
