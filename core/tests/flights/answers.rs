@@ -73,6 +73,7 @@ fn who_is_still_judging_is_not_granted_the_lease() {
     claimed_by_another(&mut process);
     assert_eq!(process.leave(1), []);
     assert_eq!(granted_over_8(&mut process), [release(1, 3, 9)]);
+    assert_eq!(process.phase(), None);
     let orders = process.judged(2, 8, Judgement::Fresh);
     assert_eq!(landings(&orders), [(2, awaited(8))]);
     let _ = process.answer(|attempt| Event::Released { attempt });
