@@ -421,6 +421,16 @@ fn s7_what_a_newer_revision_has_replaced_satisfies_nobody() {
 }
 
 #[test]
+fn s7_what_a_fail_over_has_perhaps_undone_satisfies_nobody() {
+    for (judged, broken) in [(2, &[][..]), (3, &["S7"])] {
+        let mut story = Story::new();
+        story.puts(ANN, 0, 2, 1).fault(0, Fault::WritesForgotten, 0);
+        story.calls(BOB).judges(BOB, judged, Judgement::Fresh);
+        story.fills(BOB, 1).breaks(broken);
+    }
+}
+
+#[test]
 fn s7_who_is_told_to_land_is_satisfied_by_nothing_else() {
     let mut story = Story::new();
     story.calls(BOB).orders_to_land(BOB, Outcome::TimedOut);
