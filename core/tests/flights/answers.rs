@@ -81,6 +81,19 @@ fn who_is_still_judging_is_not_granted_the_lease() {
 }
 
 #[test]
+fn who_has_not_been_asked_is_not_granted_the_lease() {
+    let mut process = Process::new();
+    let _ = process.board_knowing(1, Policy::DEFAULT, verdict(8, Judgement::Stale));
+    let _ = process.board(2, Policy::DEFAULT);
+    assert_eq!(process.leave(1), []);
+    // Revision 8 might satisfy the second, who knows nothing of it: the store is to show it.
+    assert_eq!(
+        granted_over_8(&mut process),
+        [release(1, 2, 9), claim(2, 1, 0)]
+    );
+}
+
+#[test]
 fn who_was_not_granted_the_lease_claims_once_it_has_judged() {
     let mut process = Process::new();
     claimed_by_another(&mut process);

@@ -2,7 +2,7 @@
 
 use oneflight_core::{
     Arrival, Attempt, Command, Event, FillResult, Judgement, Notice, Outcome, Phase, Policy,
-    Revision, Token,
+    Revision, Token, Verdict,
 };
 
 use crate::scenario::*;
@@ -572,6 +572,47 @@ fn a_view_tells_how_far_a_key_is() {
     assert_eq!((phase, aboard), (Some(Phase::Claiming), 2));
     assert_eq!(deadline.unwrap().at, process.flights.deadline().unwrap());
     assert!(process.flights.view(&"other").is_none());
+}
+
+#[test]
+fn a_notice_tells_its_key() {
+    let (passenger, flight) = (id(1), flight(1));
+    let (policy, known) = (Policy::DEFAULT, Verdict::UNKNOWN);
+    let arrival = Arrival {
+        revision: Revision::new(1),
+        token: None,
+        value: true,
+    };
+    for notice in [
+        Notice::Boarded {
+            key: KEY,
+            passenger,
+            policy,
+            known,
+        },
+        Notice::Judged {
+            key: KEY,
+            passenger,
+            verdict: known,
+        },
+        Notice::Left {
+            key: KEY,
+            passenger,
+        },
+        Notice::Answered {
+            flight: flight.clone(),
+            event: Event::LockReleased,
+        },
+        Notice::Arrived {
+            flight,
+            attempt: None,
+            latest: None,
+            arrival,
+        },
+    ] {
+        assert_eq!(notice.key(), Some(&KEY), "{notice:?}");
+    }
+    assert_eq!(Notice::<Key>::Tick.key(), None);
 }
 
 #[test]
