@@ -38,6 +38,19 @@ fn l3_a_lapsed_lease_is_taken_over() {
 }
 
 #[test]
+fn l3_who_listens_no_more_has_seen_it_taken_over() {
+    let mut story = waiting();
+    story.wait(TTL + TAKEN);
+    story.branch(|it| _ = it.unwatches(BOB)).passes();
+    story.wait(1);
+    story.branch(|it| _ = it.unwatches(BOB)).breaks(&["L3"]);
+    story
+        .fault(0, Fault::LockEvicted, 0)
+        .unwatches(BOB)
+        .passes();
+}
+
+#[test]
 fn l3_a_lapse_is_judged_by_a_clock_that_may_be_wrong() {
     let mut story = waiting();
     story.bounds.as_mut().unwrap().drift_ppm = 100;
