@@ -95,6 +95,24 @@ fn a_rider_who_takes_off_by_itself_waits_no_longer_than_it_meant_to() {
 }
 
 #[test]
+fn who_rides_with_one_who_takes_off_waits_no_longer_than_it_meant_to() {
+    let mut process = Process::new();
+    let hurried = Policy {
+        on_abort: promoting().on_abort,
+        ..patient(10)
+    };
+    let _ = process.board(1, promoting());
+    let _ = process.board(2, promoting());
+    let _ = process.board(3, hurried);
+    let _ = process.granted(7);
+    let _ = process.done(FillResult::Error);
+    let _ = process.held(8);
+    assert_eq!(landings(&process.pass_until(9_999)), []);
+    let orders = process.pass_until(10_000);
+    assert_eq!(landings(&orders), [(3, Outcome::TimedOut)]);
+}
+
+#[test]
 fn a_rider_who_takes_off_by_itself_has_waited() {
     let mut process = Process::new();
     let _ = process.board(1, promoting());
