@@ -236,6 +236,8 @@ impl Ride {
         if let Some(pilot) = pilot {
             self.pilot_judges(air, key, pilot);
         }
+        // What was being judged may be gone, and with it the last reason to be aboard.
+        self.land_those_who_do_not_wait(air, key);
     }
 
     pub(super) fn judged<K: Ord + Clone>(
