@@ -176,6 +176,8 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
             let has_answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
             if has_answered {
                 refused("it refuses the call")
+            } else if error.kind() == ErrorKind::InvalidClientConfig {
+                refused("its address cannot be used like this")
             } else {
                 StoreError::unavailable(format_args!("{place}: {said}"))
             }
