@@ -138,6 +138,7 @@ fn by_words(said: &str) -> Code {
         ("CROSSSLOT", Code::CrossSlot),
         ("OOM", Code::OutOfMemory),
         ("NOPERM", Code::NoPermission),
+        ("user executing the script ", Code::NoPermission),
         ("NOAUTH", Code::NotAuthenticated),
         ("WRONGPASS", Code::NotAuthenticated),
         ("invalid password", Code::NotAuthenticated),

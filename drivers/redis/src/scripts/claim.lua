@@ -22,6 +22,8 @@ if is_live(lock, now) then
   return {'held', lock.t, lock.e - now, of[2] or '', entry}
 end
 
+local no = mute(ARGV[7])
+if no then return no end
 lock.t = above(now, lock.t, last)
 lock.e = now + tonumber(ARGV[2])
 redis.call('HSET', KEYS[2], 't', digits(lock.t), 'e', digits(lock.e), 'g', digits(last),

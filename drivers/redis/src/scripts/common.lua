@@ -113,6 +113,17 @@ local function write(key, now, revision, token, bytes, retain)
   end
 end
 
+-- An error if this user may not tell what is to be told: asked before anything is written, for a script
+-- that is stopped halfway leaves what it has done. Servers before version 7 cannot be asked.
+local function mute(...)
+  if not redis.acl_check_cmd then return nil end
+  for _, channel in ipairs({...}) do
+    if not redis.acl_check_cmd('PUBLISH', channel, '') then
+      return redis.error_reply('NOPERM this user may not publish to ' .. channel)
+    end
+  end
+end
+
 -- What is told: a head of two parts, the key's and the lock's, either of which may be empty, and then
 -- a line's end and the bytes of a value or the words of a holder.
 local function told_value(revision, token, bytes, limit)

@@ -9,8 +9,10 @@ if not lock then return foreign(KEYS[2]) end
 if value.p and digits(value.p) == ARGV[1] then return {1, value.q} end
 if not lock.e or digits(lock.t) ~= ARGV[1] then return {0, 0} end
 
-local revision = lock.t
-if value.r and value.r >= revision then revision = above(now, value.r) end
+local no = mute(ARGV[6], ARGV[7], ARGV[8])
+if no then return no end
+-- Not the token: what was put since may have been evicted, and its revision with it.
+local revision = above(now, value.r, lock.t)
 write(KEYS[1], now, revision, lock.t, ARGV[2], tonumber(ARGV[3]))
 free(KEYS[2])
 tell_both(ARGV[6], ARGV[7], told_value(revision, lock.t, ARGV[2], tonumber(ARGV[5])))

@@ -4,6 +4,8 @@ local value = value_of(KEYS[1])
 if not value then return foreign(KEYS[1]) end
 local last = value.r or 0
 if last > tonumber(ARGV[3]) then return {0, last} end
+local no = mute(ARGV[6], ARGV[7])
+if no then return no end
 local revision = above(now, last)
 write(KEYS[1], now, revision, nil, ARGV[1], tonumber(ARGV[2]))
 local told, bytes = told_value(revision, nil, ARGV[1], tonumber(ARGV[5]))
