@@ -254,10 +254,11 @@ impl Channel {
 
     /// How the key stands, to those who do not know.
     pub(super) fn learn_key(&mut self, key: &KeyState) {
-        if self.is_older(key) {
-            return;
+        // Where answers do not come in order with pushes, nor do they among themselves.
+        if self.in_order || !self.is_older(key) {
+            self.key.set(key.clone(), true);
         }
-        self.key.set(key.clone(), true);
+        // An older one is told as well: the server may have lost what it had.
         for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
             hearer.tell(WatchEvent::Key(key.clone()));
         }
