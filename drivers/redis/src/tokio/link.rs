@@ -176,7 +176,8 @@ impl Link {
                             "{}: no answer for {} ms", self.place, silence.as_millis()
                         ));
                     }
-                    if up.pulse.is_quiet() && self.hub.has_subscribers() {
+                    let is_quiet = up.pulse.is_quiet() && self.hub.has_subscribers();
+                    if up.pulse.was_given_up() || is_quiet {
                         up.ping();
                     }
                     self.hub.leave_idle(Instant::now(), |names| up.unsubscribe(names));

@@ -1,6 +1,6 @@
 //! Whether a connection still answers.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::times::{QUIET, RESPONSE_TIMEOUT};
@@ -10,6 +10,8 @@ use crate::times::{QUIET, RESPONSE_TIMEOUT};
 pub(crate) struct Pulse {
     start: Instant,
     underway: AtomicUsize,
+    /// A question was given up before it was answered.
+    given_up: AtomicBool,
     /// In milliseconds since the start.
     last: AtomicU64,
 }
@@ -19,17 +21,31 @@ impl Default for Pulse {
         Self {
             start: Instant::now(),
             underway: AtomicUsize::new(0),
+            given_up: AtomicBool::new(false),
             last: AtomicU64::new(0),
         }
     }
 }
 
 /// A question, until it is answered or given up.
-pub(crate) struct Question<'a>(&'a Pulse);
+pub(crate) struct Question<'a> {
+    pulse: &'a Pulse,
+    is_answered: bool,
+}
+
+impl Question<'_> {
+    pub(crate) fn answered(mut self) {
+        self.is_answered = true;
+        self.pulse.beat();
+    }
+}
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        self.0.underway.fetch_sub(1, Ordering::Relaxed);
+        self.pulse.underway.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_answered {
+            self.pulse.given_up.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -48,7 +64,10 @@ impl Pulse {
         if self.underway.fetch_add(1, Ordering::Relaxed) == 0 {
             self.beat();
         }
-        Question(self)
+        Question {
+            pulse: self,
+            is_answered: false,
+        }
     }
 
     fn since_last(&self) -> Duration {
@@ -61,6 +80,12 @@ impl Pulse {
         let silence = self.since_last();
         let is_asked = self.underway.load(Ordering::Relaxed) > 0;
         (is_asked && silence > RESPONSE_TIMEOUT).then_some(silence)
+    }
+
+    /// Whether a question was given up since the last time: its caller was too impatient to find out
+    /// whether there is still somebody, so that is to be asked.
+    pub(crate) fn was_given_up(&self) -> bool {
+        self.given_up.swap(false, Ordering::Relaxed)
     }
 
     /// Nothing was asked or heard for long.
