@@ -105,7 +105,7 @@ impl Desk {
         let in_step = answer
             .as_ref()
             .err()
-            .is_none_or(|error| !error.is_io_error());
+            .is_none_or(|error| !error.is_io_error() && !error.is_unrecoverable_error());
         if in_step && !answer.as_ref().is_err_and(fault::is_read_only) {
             let mut idle = self.idle();
             if idle.len() < KEPT {

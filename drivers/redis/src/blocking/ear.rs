@@ -81,7 +81,9 @@ fn hear(desk: &Desk) {
 fn connect(desk: &Desk) -> Result<Connection, RedisError> {
     let mut connection = desk.client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
     connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-    connection.set_read_timeout(Some(SLICE))?;
+    // Until it is known whether they are permitted: after a read that has timed out, the client takes the
+    // next error for the answer that was missed, and drops it.
+    connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
     let channels = &desk.hub.channels;
     let words = [channels.patterns().to_vec(), vec![channels.changes.clone()]];
     let mut subscribe = Vec::new();
@@ -104,15 +106,30 @@ fn read(desk: &Desk, number: u64, connection: &mut Connection) -> RedisError {
             Ok(Value::Push { kind, data }) => {
                 last = Instant::now();
                 asked = false;
-                match Push::of(PushInfo { kind, data }) {
+                let push = Push::of(PushInfo { kind, data });
+                if let Some(Push::Stands(name)) = &push
+                    && *name == desk.hub.channels.changes
+                    && let Err(error) = connection.set_read_timeout(Some(SLICE))
+                {
+                    return error;
+                }
+                match push {
                     Some(Push::Lost) | None => {}
                     Some(push) => desk.hub.pushed(number, push),
                 }
             }
             Ok(Value::ServerError(error)) => {
+                let error = error.into();
+                let refusal = fault::of_connection(&desk.place, &error);
+                if matches!(refusal, StoreError::Unavailable(_)) {
+                    // It will be otherwise soon: the next connection asks again.
+                    return error;
+                }
                 // Calls may be permitted all the same.
-                let error = fault::of_connection(&desk.place, &error.into());
-                desk.hub.refused_all(number, &error);
+                desk.hub.refused_all(number, &refusal);
+                if let Err(error) = connection.set_read_timeout(Some(SLICE)) {
+                    return error;
+                }
                 last = Instant::now();
                 asked = false;
             }

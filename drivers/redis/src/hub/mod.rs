@@ -449,6 +449,10 @@ impl Hub {
         match push {
             Push::Lost => {}
             Push::Stands(name) if name == self.channels.changes => {
+                // Where the patterns are refused, nobody is to watch in vain.
+                if matches!(state.changes, Standing::Refused(_)) {
+                    return;
+                }
                 state.changes = Standing::Stands;
                 // Where there are patterns, they were asked for before.
                 if self.hears == Hears::All {

@@ -78,14 +78,14 @@ impl Up {
     }
 
     async fn send(&self, command: &Cmd) -> Result<Result<Value, RedisError>, StoreError> {
-        let _question = self.pulse.ask();
+        let question = self.pulse.ask();
         let mut connection = self.connection.clone();
         let answer = pin!(connection.send_packed_command(command));
         let answer = match select(answer, pin!(self.lost())).await {
             Either::Left((answer, _)) => answer.and_then(Value::extract_error),
             Either::Right((error, _)) => return Err(error),
         };
-        self.pulse.beat();
+        question.answered();
         Ok(answer)
     }
 
@@ -144,14 +144,21 @@ impl Up {
     pub(crate) fn subscribe(&self, names: Vec<Arc<str>>, hub: &Arc<Hub>, place: &Place) {
         let (up, hub, place) = (self.clone(), Arc::clone(hub), place.clone());
         self.queue(async move {
-            let _question = up.pulse.ask();
+            let question = up.pulse.ask();
             let words: Vec<&str> = names.iter().map(|name| &**name).collect();
             let mut connection = up.connection.clone();
-            if let Err(error) = connection.subscribe(words).await
+            let answer = connection.subscribe(words).await;
+            question.answered();
+            if let Err(error) = answer
                 && !error.is_connection_dropped()
             {
                 let error = fault::of_connection(&place, &error);
-                hub.refused(up.number, &names, &error);
+                if matches!(error, StoreError::Unavailable(_)) {
+                    // It will be otherwise soon: the next connection asks again.
+                    up.lose(error);
+                } else {
+                    hub.refused(up.number, &names, &error);
+                }
             }
         });
     }
@@ -159,10 +166,11 @@ impl Up {
     pub(crate) fn unsubscribe(&self, names: Vec<Arc<str>>) {
         let up = self.clone();
         self.queue(async move {
-            let _question = up.pulse.ask();
+            let question = up.pulse.ask();
             let words: Vec<&str> = names.iter().map(|name| &**name).collect();
             // What it says does not matter: nobody listens.
             drop(up.connection.clone().unsubscribe(words).await);
+            question.answered();
         });
     }
 
