@@ -1,0 +1,163 @@
+//! What holds whatever operators permit and servers forget, in both flavours.
+
+#![cfg(all(feature = "tokio", feature = "blocking"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod common;
+
+use std::thread;
+use std::time::Duration;
+
+use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
+use oneflight_redis::RedisStore;
+use oneflight_store::{
+    Change, LockState, PutOutcome, Renewal, Revision, Store, StoreError, WatchEvent,
+};
+use oneflight_test_servers::time::until;
+use oneflight_test_servers::{Config, Direction, Proxy, RedisServer};
+
+type Open = fn(&str) -> Opened;
+
+both! {
+    what_may_not_be_told_is_not_done
+    revisions_grow_though_a_value_was_evicted_during_a_fill
+    a_watch_begins_though_all_was_lost
+    a_server_that_was_busy_is_heard_again
+}
+
+fn what_may_not_be_told_is_not_done(open: Open) {
+    let config = Config::new().user("limited on >sesame ~* resetchannels +@all");
+    let server = config.start();
+    let store = open(&server.url());
+    let silent = open(&format!("redis://limited:sesame@{}/", server.address()));
+    let is_refused = |error: StoreError| match error {
+        StoreError::Refused(why) => why.to_string(),
+        other => panic!("{other}"),
+    };
+    let lock = || "_dust:sf/key".into();
+    let why = is_refused(
+        silent
+            .claim(request("key", LONG, Revision::NEVER))
+            .unwrap_err(),
+    );
+    granted(store.claim(request("key", LONG, Revision::NEVER)));
+    server.command::<()>(&["FLUSHALL"]).unwrap();
+    is_refused(silent.forget("key".into(), lock()).unwrap_err());
+    let put = silent.put("key".into(), "put".into(), None, Revision::NEVER);
+    is_refused(put.unwrap_err());
+    let nothing = || store.read("key".into()).unwrap().revision == Revision::NEVER;
+    assert!(nothing());
+
+    let token = granted(store.claim(request("key", LONG, Revision::NEVER)));
+    let publish = silent.publish(lease("key", token), "key".into(), "value".into(), None);
+    is_refused(publish.unwrap_err());
+    is_refused(silent.release(lease("key", token)).unwrap_err());
+    is_refused(silent.renew(lease("key", token), LONG).unwrap_err());
+    assert!(nothing());
+    assert_eq!(store.renew(lease("key", token), LONG), Ok(Renewal::Renewed));
+    assert!(why.contains("access list"), "{why}");
+}
+
+fn revisions_grow_though_a_value_was_evicted_during_a_fill(open: Open) {
+    let server = RedisServer::new();
+    let store = open(&server.url());
+    let token = granted(store.claim(request("key", LONG, Revision::NEVER)));
+    let put = store.put("key".into(), "put".into(), None, Revision::NEVER);
+    let Ok(PutOutcome::Written(put)) = put else {
+        panic!("{put:?}");
+    };
+    let removed: u64 = server.command(&["DEL", "oneflight:value:{p:key}"]).unwrap();
+    assert_eq!(removed, 1);
+    let heard = watch(&store, "key");
+    let value = store.publish(lease("key", token), "key".into(), "value".into(), None);
+    let revision = published(value);
+    assert!(revision > put, "{revision:?} after {put:?}");
+    hears(&heard, revision);
+}
+
+fn a_watch_begins_though_all_was_lost(open: Open) {
+    let server = RedisServer::new();
+    let store = open(&server.url());
+    let heard = watch(&store, "key");
+    let revision = fill(&store, "key", Revision::NEVER, "value");
+    hears(&heard, revision);
+    server.command::<()>(&["FLUSHALL"]).unwrap();
+    let again = watch(&store, "key");
+    again.until("the snapshot", |events| {
+        let is_key = |event: &WatchEvent| matches!(event, WatchEvent::Key(_));
+        let is_lock = |event: &WatchEvent| *event == WatchEvent::Lock(LockState::Free);
+        (events.iter().any(is_key) && events.iter().any(is_lock)).then_some(())
+    });
+    let later = fill(&store, "key", revision, "value");
+    hears(&again, later);
+}
+
+fn a_server_that_was_busy_is_heard_again(open: Open) {
+    let server = Config::new().line("lua-time-limit 20").start();
+    thread::scope(|scope| {
+        scope.spawn(|| server.command::<()>(&["EVAL", "while true do end", "0"]));
+        until("the script", || server.command::<()>(&["GET", "a"]).err());
+        let store = open(&server.url());
+        let changes = listen(&store);
+        // It has asked to be told, and was told that the server is busy.
+        let heard = watch(&store, "key");
+        until("a refusal", || store.read("key".into()).err());
+        thread::sleep(Duration::from_secs(1));
+        server.command::<()>(&["SCRIPT", "KILL"]).unwrap();
+        until("an answer", || store.read("key".into()).ok());
+        changes.until("the stream", |changes| {
+            (changes.last() == Some(&Change::Connected)).then_some(())
+        });
+        let revision = fill(&store, "key", Revision::NEVER, "value");
+        hears(&heard, revision);
+    });
+}
+
+/// A server permits a pattern only word by word: here only the stream of changes could be heard.
+#[test]
+fn who_may_not_hear_of_all_keys_does_not_watch_in_vain() {
+    let config = Config::new().user("limited on >sesame ~* resetchannels &oneflight:* +@all");
+    let server = config.start();
+    let store = common::blocking(&format!("redis://limited:sesame@{}/", server.address()));
+    for _ in 0..2 {
+        let heard = watch(&store, "key");
+        let refused = |events: &[WatchEvent]| match events.last()? {
+            WatchEvent::Ended(StoreError::Refused(_)) => Some(()),
+            _ => None,
+        };
+        heard.until("the end", refused);
+    }
+}
+
+/// Reads that time out meanwhile are no reason not to hear of the refusal.
+#[test]
+fn a_refusal_that_takes_its_time_is_heard() {
+    let config = Config::new().user("limited on >sesame ~* resetchannels +@all");
+    let server = config.start();
+    let proxy = Proxy::to(server.address());
+    proxy.delay(Direction::ToClient, Duration::from_millis(700));
+    let store = common::blocking(&format!("redis://limited:sesame@{}/", proxy.address()));
+    let heard = watch(&store, "key");
+    heard.until("the end", |events| {
+        matches!(events.last()?, WatchEvent::Ended(StoreError::Refused(_))).then_some(())
+    });
+}
+
+/// Nobody waits for long, and each new question is no reason to trust the connection anew.
+#[tokio::test(flavor = "current_thread")]
+async fn a_dead_connection_is_given_up_however_short_the_patience_of_its_callers() {
+    let server = RedisServer::new();
+    let proxy = Proxy::to(server.address());
+    let store = RedisStore::open(server.url_at(proxy.address())).unwrap();
+    store.read("key".into()).await.unwrap();
+    proxy.hold(Direction::ToClient);
+    let since = tokio::time::Instant::now();
+    loop {
+        let read = store.read("key".into());
+        match tokio::time::timeout(Duration::from_secs(1), read).await {
+            Ok(Err(StoreError::Unavailable(_))) => break,
+            Ok(answer) => panic!("{answer:?}"),
+            Err(_) => assert!(since.elapsed() < Duration::from_secs(30)),
+        }
+    }
+}
