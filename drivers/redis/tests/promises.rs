@@ -23,6 +23,7 @@ both! {
     revisions_grow_though_a_value_was_evicted_during_a_fill
     a_watch_begins_though_all_was_lost
     a_server_that_was_busy_is_heard_again
+    who_is_not_let_in_does_not_watch_in_vain
 }
 
 fn what_may_not_be_told_is_not_done(open: Open) {
@@ -113,6 +114,15 @@ fn a_server_that_was_busy_is_heard_again(open: Open) {
     });
 }
 
+fn who_is_not_let_in_does_not_watch_in_vain(open: Open) {
+    let server = Config::new().password("right").start();
+    let store = open(&format!("redis://:wrong@{}/", server.address()));
+    let heard = watch(&store, "key");
+    heard.until("the end", |events| {
+        matches!(events.last()?, WatchEvent::Ended(StoreError::Refused(_))).then_some(())
+    });
+}
+
 /// A server permits a pattern only word by word: here only the stream of changes could be heard.
 #[test]
 fn who_may_not_hear_of_all_keys_does_not_watch_in_vain() {
@@ -160,4 +170,23 @@ async fn a_dead_connection_is_given_up_however_short_the_patience_of_its_callers
             Err(_) => assert!(since.elapsed() < Duration::from_secs(30)),
         }
     }
+}
+
+/// The answer is there when the thread has time to look at it.
+#[tokio::test(flavor = "current_thread")]
+async fn a_thread_that_was_busy_does_not_take_its_answers_for_missing() {
+    let server = RedisServer::new();
+    let proxy = Proxy::to(server.address());
+    let store = RedisStore::open(server.url_at(proxy.address())).unwrap();
+    store.read("key".into()).await.unwrap();
+    let connection = server.clients();
+    proxy.delay(Direction::ToClient, Duration::from_millis(300));
+    let read = tokio::spawn(store.read("key".into()));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    thread::sleep(Duration::from_secs(6));
+    read.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    store.read("key".into()).await.unwrap();
+    let id = |lines: &[String]| lines[0].split(' ').next().unwrap().to_owned();
+    assert_eq!(id(&server.clients()), id(&connection));
 }

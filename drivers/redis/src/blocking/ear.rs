@@ -65,6 +65,9 @@ fn hear(desk: &Desk) {
             };
             let error = fault::of_connection(&desk.place, &error);
             desk.hub.disconnected(number, &error);
+            if matches!(error, StoreError::Refused(_)) {
+                desk.hub.ended(&error);
+            }
             if since.elapsed() > LAST_DELAY {
                 delay = FIRST_DELAY;
             }

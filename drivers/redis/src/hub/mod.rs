@@ -223,11 +223,14 @@ impl Hub {
         state.ticket(self.hears, places)
     }
 
-    /// A question about these is sent by another way than what is pushed comes.
+    /// A question about these is sent by another way than what is pushed comes. None while the
+    /// subscriptions do not stand: no answer counts then, and perhaps nobody gives channels back.
     #[cfg(feature = "blocking")]
-    pub(crate) fn ticket(&self, key: &str, lock: &str) -> Ticket {
+    pub(crate) fn ticket(&self, key: &str, lock: &str) -> Option<Ticket> {
         let places = self.places(key, lock);
-        self.lock().ticket(self.hears, places)
+        let mut state = self.lock();
+        let stands = matches!(state.changes, Standing::Stands);
+        stands.then(|| state.ticket(self.hears, places))
     }
 
     /// Has the channels subscribed that are wanted and not yet asked for. Under the lock: a question
@@ -360,7 +363,7 @@ impl Hub {
         }
     }
 
-    /// Nobody is left to hear anything.
+    /// Nothing will be heard any more, or nothing is permitted to be.
     pub(crate) fn ended(&self, error: &StoreError) {
         let mut state = self.lock();
         if let Some(connection) = state.connection {
@@ -416,17 +419,29 @@ impl Hub {
     pub(crate) fn look_failed(&self, (key, lock): Pair, error: &StoreError) {
         let mut state = self.lock();
         if matches!(error, StoreError::Unavailable(_)) {
-            // Again, when the connection is back, or the server ready.
-            state.looks.push((key, lock));
+            // Again, when the connection is back, or the server ready, if anybody still watches.
+            let pair = (key, lock);
+            let channel = state.channels.get(&self.channels.key(&pair.0));
+            if channel.is_some_and(|channel| channel.pairs().any(|it| it == pair)) {
+                state.looks.push(pair);
+            }
         } else {
             state.end(&key, &lock, error);
         }
     }
 
     /// A question has been answered like this.
-    pub(crate) fn learn(&self, ticket: Ticket, key: Option<KeyState>, lock: &LockState) {
+    pub(crate) fn learn(
+        &self,
+        ticket: impl Into<Option<Ticket>>,
+        key: Option<KeyState>,
+        lock: &LockState,
+    ) {
+        let Some(Ticket(places)) = ticket.into() else {
+            return;
+        };
         let mut state = self.lock();
-        for (name, part, epoch, pushes) in ticket.0 {
+        for (name, part, epoch, pushes) in places {
             let Some(channel) = state.channels.get_mut(&name) else {
                 continue;
             };

@@ -207,6 +207,28 @@ fn a_channel_that_is_refused_ends_its_watches() {
 }
 
 #[test]
+fn what_nobody_watches_any_more_is_not_looked_at_again() {
+    let scene = Scene::connected(Hears::Each);
+    let watch = scene.watch();
+    assert_eq!(scene.looks(), 1);
+    let error = StoreError::unavailable("not now");
+    let failed = || scene.hub.look_failed((KEY.into(), LOCK.into()), &error);
+    failed();
+    assert_eq!(scene.looks(), 1);
+    drop(watch);
+    failed();
+    assert_eq!(scene.looks(), 0);
+}
+
+/// Nobody would give the channels back.
+#[test]
+fn who_hears_nothing_remembers_no_channels() {
+    let scene = Scene::new(Hears::All);
+    assert!(scene.hub.ticket(KEY, LOCK).is_none());
+    assert!(scene.hub.lock().channels.is_empty());
+}
+
+#[test]
 fn only_what_nobody_uses_for_long_is_given_back() {
     let scene = Scene::connected(Hears::Each);
     let watch = scene.watch();

@@ -96,6 +96,9 @@ pub(crate) async fn keep(link: Arc<Link>) {
             }
             Err(error) => {
                 link.hub.leave_idle(Instant::now(), drop);
+                if matches!(error, StoreError::Refused(_)) {
+                    link.hub.ended(&error);
+                }
                 link.phase.send_modify(|phase| {
                     phase.failed += 1;
                     phase.error = Some(error);
@@ -160,6 +163,7 @@ impl Link {
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut work);
         self.phase.send_modify(|phase| phase.up = Some(up.clone()));
+        let mut was_silent = false;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -171,11 +175,15 @@ impl Link {
                 Some(()) = work.next(), if !work.is_empty() => {}
                 () = self.bell.notified() => self.start_wanted(up, &mut work),
                 _ = tick.tick() => {
-                    if let Some(silence) = up.pulse.silence() {
+                    let silence = up.pulse.silence();
+                    // Not at first sight: this thread may have been busy for as long, and what was
+                    // answered meanwhile be unread.
+                    if let Some(silence) = silence && was_silent {
                         return StoreError::unavailable(format_args!(
                             "{}: no answer for {} ms", self.place, silence.as_millis()
                         ));
                     }
+                    was_silent = silence.is_some();
                     let is_quiet = up.pulse.is_quiet() && self.hub.has_subscribers();
                     if up.pulse.was_given_up() || is_quiet {
                         up.ping();
