@@ -5,15 +5,16 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
 use oneflight_redis::RedisStore;
 use oneflight_store::{
-    Change, LockState, PutOutcome, Renewal, Revision, Store, StoreError, WatchEvent,
+    Change, LockState, PutOutcome, Renewal, Revision, Store, StoreError, WatchEvent, default_lock,
 };
-use oneflight_test_servers::time::until;
+use oneflight_test_servers::time::{BOUND, until};
 use oneflight_test_servers::{Config, Direction, Proxy, RedisServer};
 
 type Open = fn(&str) -> Opened;
@@ -189,4 +190,41 @@ async fn a_thread_that_was_busy_does_not_take_its_answers_for_missing() {
     store.read("key".into()).await.unwrap();
     let id = |lines: &[String]| lines[0].split(' ').next().unwrap().to_owned();
     assert_eq!(id(&server.clients()), id(&connection));
+}
+
+type Tell = tokio::sync::mpsc::UnboundedSender<(&'static str, String)>;
+
+fn heard<E: std::fmt::Debug>(tell: &Tell, name: &'static str) -> impl Fn(E) + use<E> {
+    let tell = tell.clone();
+    move |event| drop(tell.send((name, format!("{event:?}"))))
+}
+
+/// All that is wanted is asked for with one command, which a server refuses as a whole.
+#[tokio::test(flavor = "current_thread")]
+async fn one_forbidden_key_does_not_silence_the_others() {
+    let channels = "&oneflight:0:changes &oneflight:0:key:mine";
+    let rules = format!("limited on >sesame ~* resetchannels {channels} +@all");
+    let server = Config::new().user(&rules).start();
+    let url = format!("redis://limited:sesame@{}/", server.address());
+    let store = RedisStore::open(url).unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let watch = |name: &'static str| {
+        let watcher = heard(&tell, name);
+        store.watch(name.into(), default_lock(name).into(), Arc::new(watcher))
+    };
+    let (_mine, _theirs) = (watch("mine"), watch("theirs"));
+    let _changes = store.changes(Arc::new(heard(&tell, "changes")));
+    let mut missing = vec![
+        ("mine", "Key("),
+        ("mine", "Lock("),
+        ("theirs", "Ended(Refused"),
+        ("changes", "Connected"),
+    ];
+    while !missing.is_empty() {
+        let event = tokio::time::timeout(BOUND, told.recv()).await;
+        let (name, event) = event.expect("an event").unwrap();
+        let before = missing.len();
+        missing.retain(|(whose, what)| *whose != name || !event.starts_with(what));
+        assert!(missing.len() < before, "{name}: {event}");
+    }
 }

@@ -394,6 +394,34 @@ impl Hub {
         }
     }
 
+    /// This channel was asked for together with others, of which one is refused: `subscribe` queues the
+    /// request for this one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn ask_by_itself(
+        &self,
+        connection: u64,
+        name: &Arc<str>,
+        subscribe: impl FnOnce(Vec<Arc<str>>),
+    ) {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return;
+        }
+        state.last_epoch += 1;
+        let epoch = state.last_epoch;
+        if let Some(channel) = state.channels.get_mut(name) {
+            channel.asked(epoch);
+            // What a look has told before this one stands does not count.
+            let pairs: Vec<_> = channel.pairs().collect();
+            state.looks.extend(pairs);
+        } else if **name != self.channels.changes {
+            return;
+        }
+        subscribe(vec![Arc::clone(name)]);
+        drop(state);
+        (self.bell)();
+    }
+
     /// The server does not let this client listen to these channels.
     #[cfg(feature = "tokio")]
     pub(crate) fn refused(&self, connection: u64, names: &[Arc<str>], error: &StoreError) {

@@ -156,6 +156,13 @@ impl Up {
                 if matches!(error, StoreError::Unavailable(_)) {
                     // It will be otherwise soon: the next connection asks again.
                     up.lose(error);
+                } else if names.len() > 1 {
+                    // One of them is enough for all to be refused.
+                    for name in &names {
+                        hub.ask_by_itself(up.number, name, |names| {
+                            up.subscribe(names, &hub, &place);
+                        });
+                    }
                 } else {
                     hub.refused(up.number, &names, &error);
                 }
