@@ -140,6 +140,17 @@ fn who_may_not_hear_of_all_keys_does_not_watch_in_vain() {
     }
 }
 
+/// Nothing was sent over it yet, so nothing is in doubt.
+#[test]
+fn a_connection_that_was_closed_while_idle_is_no_reason_to_fail() {
+    let server = RedisServer::new();
+    let store = common::blocking(&server.url());
+    let forget = || store.forget("key".into(), default_lock("key").into());
+    let first = forget().unwrap();
+    server.kill_clients();
+    assert!(forget().unwrap() > first);
+}
+
 /// Reads that time out meanwhile are no reason not to hear of the refusal.
 #[test]
 fn a_refusal_that_takes_its_time_is_heard() {

@@ -125,7 +125,12 @@ impl Desk {
             }
         };
         loop {
-            let (connection, is_kept) = self.take()?;
+            let (mut connection, is_kept) = self.take()?;
+            // What must not be sent twice is not sent to nobody. Where one is dead, so are the others.
+            if is_kept && !call.is_idempotent && !connection.check_connection() {
+                self.forget_idle();
+                continue;
+            }
             match self.exchange(connection, ask) {
                 Ok(value) => return call.read(&self.place, value),
                 // It may have been closed long ago: again, until one is new.
