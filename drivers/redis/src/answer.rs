@@ -40,10 +40,10 @@ struct Parts(std::vec::IntoIter<Value>);
 
 impl Parts {
     fn of(value: Value) -> Read<Self> {
-        match value {
-            Value::Array(values) => Ok(Self(values.into_iter())),
-            _ => Err(Unexpected),
-        }
+        let Value::Array(values) = value else {
+            return Err(Unexpected);
+        };
+        Ok(Self(values.into_iter()))
     }
 
     fn next(&mut self) -> Read<Value> {
@@ -55,10 +55,10 @@ impl Parts {
     }
 
     fn bytes(&mut self) -> Read<Vec<u8>> {
-        match self.next()? {
-            Value::BulkString(bytes) => Ok(bytes),
-            _ => Err(Unexpected),
-        }
+        let Value::BulkString(bytes) = self.next()? else {
+            return Err(Unexpected);
+        };
+        Ok(bytes)
     }
 
     fn token(&mut self) -> Read<Token> {
@@ -75,10 +75,10 @@ impl Parts {
 }
 
 fn number(value: &Value) -> Read<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).map_err(|_| Unexpected),
-        _ => Err(Unexpected),
-    }
+    let Value::Int(number) = value else {
+        return Err(Unexpected);
+    };
+    u64::try_from(*number).map_err(|_| Unexpected)
 }
 
 /// The state of a key; nothing if it holds a value which was not sent along.
@@ -89,11 +89,14 @@ fn entry(value: Value) -> Read<Option<KeyState>> {
         let entry = None;
         return Ok(Some(KeyState { revision, entry }));
     }
-    let value = match parts.next()? {
-        Value::BulkString(bytes) => Bytes::from(bytes),
-        Value::Int(_) => return Ok(None),
-        _ => return Err(Unexpected),
+    let value = parts.next()?;
+    if matches!(value, Value::Int(_)) {
+        return Ok(None);
+    }
+    let Value::BulkString(value) = value else {
+        return Err(Unexpected);
     };
+    let value = Bytes::from(value);
     let entry = Some(Entry {
         value,
         revision,

@@ -66,7 +66,14 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
              \"{{a}}:lock\"",
             about.places.join(" and ")
         )),
-        other => of_code(place, other, error, &said),
+        other @ (Code::OutOfMemory
+        | Code::NoPermission
+        | Code::NotAuthenticated
+        | Code::ReadOnly
+        | Code::ElsewhereInCluster
+        | Code::NotNow
+        | Code::OldProtocol
+        | Code::Other) => of_code(place, other, error, &said),
     }
 }
 
@@ -94,24 +101,33 @@ enum Code {
 }
 
 fn code(error: &RedisError, said: &str) -> Code {
-    match error.kind() {
-        ErrorKind::Server(ServerErrorKind::CrossSlot) => Code::CrossSlot,
-        ErrorKind::Server(ServerErrorKind::NoPerm) => Code::NoPermission,
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => Code::ReadOnly,
-        ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
-            Code::ElsewhereInCluster
-        }
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::TryAgain,
-        ) => Code::NotNow,
-        ErrorKind::AuthenticationFailed => Code::NotAuthenticated,
-        ErrorKind::RESP3NotSupported => Code::OldProtocol,
+    use ServerErrorKind as Kind;
+    let kind = error.kind();
+    let is_one_of = |kinds: &[Kind]| kinds.iter().any(|it| kind == ErrorKind::Server(*it));
+    if is_one_of(&[Kind::CrossSlot]) {
+        Code::CrossSlot
+    } else if is_one_of(&[Kind::NoPerm]) {
+        Code::NoPermission
+    } else if is_one_of(&[Kind::ReadOnly]) {
+        Code::ReadOnly
+    } else if is_one_of(&[Kind::Moved, Kind::Ask]) {
+        Code::ElsewhereInCluster
+    } else if is_one_of(&[
+        Kind::BusyLoading,
+        Kind::MasterDown,
+        Kind::ClusterDown,
+        Kind::TryAgain,
+    ]) {
+        Code::NotNow
+    } else if kind == ErrorKind::AuthenticationFailed {
+        Code::NotAuthenticated
+    } else if kind == ErrorKind::RESP3NotSupported {
+        Code::OldProtocol
+    } else if matches!(kind, ErrorKind::Extension | ErrorKind::Server(_)) {
         // Servers before version 7 wrap what a script met into an error of their own.
-        ErrorKind::Extension | ErrorKind::Server(_) => by_words(said),
-        _ => Code::Other,
+        by_words(said)
+    } else {
+        Code::Other
     }
 }
 
@@ -156,10 +172,16 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
         ),
         Code::OldProtocol => refused("it is too old; version 6 or newer is needed"),
         Code::NotNow => StoreError::unavailable(format_args!("{place}: not now (it says: {said})")),
-        Code::WrongType | Code::Foreign | Code::CrossSlot | Code::Other => match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension => refused("it refuses the call"),
-            _ => StoreError::unavailable(format_args!("{place}: {said}")),
-        },
+        Code::WrongType | Code::Foreign | Code::CrossSlot | Code::Other => {
+            let has_answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
+            if has_answered {
+                refused("it refuses the call")
+            } else if error.kind() == ErrorKind::InvalidClientConfig {
+                refused("its address cannot be used like this")
+            } else {
+                StoreError::unavailable(format_args!("{place}: {said}"))
+            }
+        }
     }
 }
 

@@ -22,21 +22,27 @@ pub(crate) enum Push {
 impl Push {
     /// `None` for what is of no interest.
     pub(crate) fn of(info: PushInfo) -> Option<Self> {
-        let mut words = info.data.into_iter().map(|value| match value {
-            Value::BulkString(bytes) => Some(bytes),
-            _ => None,
+        let mut words = info.data.into_iter().map(|value| {
+            let Value::BulkString(bytes) = value else {
+                return None;
+            };
+            Some(bytes)
         });
         let mut word = || words.next().flatten();
         let text = |bytes| String::from_utf8(bytes).ok();
-        match info.kind {
-            PushKind::Disconnection => Some(Self::Lost),
-            PushKind::Subscribe | PushKind::PSubscribe => Some(Self::Stands(text(word()?)?)),
-            PushKind::Message => Some(Self::Told(text(word()?)?, word()?)),
-            PushKind::PMessage => {
+        let kind = info.kind;
+        if kind == PushKind::Disconnection {
+            Some(Self::Lost)
+        } else if matches!(kind, PushKind::Subscribe | PushKind::PSubscribe) {
+            Some(Self::Stands(text(word()?)?))
+        } else if matches!(kind, PushKind::Message | PushKind::PMessage) {
+            if kind == PushKind::PMessage {
+                // The pattern.
                 word()?;
-                Some(Self::Told(text(word()?)?, word()?))
             }
-            _ => None,
+            Some(Self::Told(text(word()?)?, word()?))
+        } else {
+            None
         }
     }
 }

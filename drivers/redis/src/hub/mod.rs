@@ -415,10 +415,11 @@ impl Hub {
     /// A look at this pair has failed.
     pub(crate) fn look_failed(&self, (key, lock): Pair, error: &StoreError) {
         let mut state = self.lock();
-        match error {
+        if matches!(error, StoreError::Unavailable(_)) {
             // Again, when the connection is back, or the server ready.
-            StoreError::Unavailable(_) => state.looks.push((key, lock)),
-            _ => state.end(&key, &lock, error),
+            state.looks.push((key, lock));
+        } else {
+            state.end(&key, &lock, error);
         }
     }
 

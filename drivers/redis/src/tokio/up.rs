@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use futures_util::future::{Either, select};
 use oneflight_store::StoreError;
@@ -134,7 +134,7 @@ impl Up {
         let mut job: Job = Box::pin(unconstrained(job));
         // A first look sends it; whoever waits for it looks again.
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Pending = job.as_mut().poll(&mut context) {
+        if job.as_mut().poll(&mut context).is_pending() {
             // Else the task is gone, and with it the connection.
             drop(self.jobs.send(job));
         }
