@@ -88,7 +88,7 @@ fn recovers(squad: &mut Squad<Redis>) {
 fn storm(squad: &mut Squad<Redis>, mut trouble: impl FnMut(&Redis)) -> Storm {
     let seed = fastrand::u64(..);
     let mut storm = Storm::new(Weather::default(), seed);
-    let Squad { members, place } = squad;
+    let Squad { members, place, .. } = squad;
     storm.rages(members, Duration::from_secs(2), || trouble(&place.ground));
     storm.settles(members);
     println!("{:?}", storm.tally);
