@@ -128,6 +128,9 @@ fn left(before: &str, event: &str, after: &str) -> Option<&'static str> {
                 return confirms(event);
             }
         }
+        "waiting" | "backing off" if (event, after) == ("left", "claiming") => {
+            "who does not wait shares a claim, and has landed when it is answered"
+        }
         "waiting" | "backing off" if to_claims || failures || event == "boarded" => {
             "nothing is at the store that it could answer"
         }

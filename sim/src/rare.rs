@@ -1,5 +1,5 @@
 //! Which transitions of a key's flight can happen though batches of random runs have not met them, and
-//! what it takes.
+//! what it takes. `core/tests/flights/rare.rs` and `answers.rs` show each group.
 
 /// What it takes to reach a triple of phase, event, next phase; `None` if that is not known.
 #[must_use]
@@ -17,8 +17,8 @@ pub fn what_it_takes(before: &str, event: &str, after: &str) -> Option<&'static 
         ("claiming" | "backing off", "watch refused", "none") => {
             Some("a watch is refused after the lease that its flight waits for has lapsed")
         }
-        ("waiting" | "backing off", "left", "claiming") => Some(
-            "callers of different rules: the next to fly does not wait, and what it was judging is forgotten",
+        ("claiming", "lease granted", "none") => Some(
+            "a claim is granted to one who is still judging what its predecessor meant to replace",
         ),
         ("publishing", "refused", "filling locally") => Some(
             "callers of different rules: who took over a publish needs the store, who rides does not",

@@ -1,8 +1,8 @@
 //! The fill's value is at the store.
 
 use oneflight_core::{
-    Command, Commands, Event, FillResult, Judgement, Outcome, Phase, Policy, Unpublished, Verdict,
-    Why,
+    Command, Commands, Event, FillResult, Judgement, Outcome, Phase, Policy, Revision, Unpublished,
+    Verdict, Why,
 };
 
 use crate::scenario::*;
@@ -146,6 +146,22 @@ fn fenced_rides_the_newer_one() {
     // Whatever is published under a newer token is as fresh as its own.
     let verdict = verdict(9, TOKEN + 1, Judgement::Stale);
     assert_eq!(it.tell(key_event(verdict)), [Command::Unwatch, awaited(9)]);
+}
+
+#[test]
+fn what_was_to_be_replaced_is_served_to_a_fenced_caller_whose_time_is_over() {
+    let mut it = Scenario::launch(Policy::DEFAULT, stale(3));
+    let _ = it.tell(Event::LeaseGranted {
+        attempt: it.claim,
+        token: token(TOKEN),
+        remaining: ms(30_000),
+        generation: Revision::new(3),
+    });
+    let _ = it.tell(it.done(FillResult::Value));
+    assert_eq!(it.tell(it.fenced()), [claim(4, 3)]);
+    let _ = it.tell(it.held(60_000));
+    assert_eq!(it.due(), Some((35_000, Why::WaitTimeout)));
+    assert_eq!(it.tick_at(35_000), [Command::Unwatch, cached(3, true)]);
 }
 
 #[test]

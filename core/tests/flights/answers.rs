@@ -73,10 +73,24 @@ fn who_is_still_judging_is_not_granted_the_lease() {
     claimed_by_another(&mut process);
     assert_eq!(process.leave(1), []);
     assert_eq!(granted_over_8(&mut process), [release(1, 3, 9)]);
+    assert_eq!(process.phase(), None);
     let orders = process.judged(2, 8, Judgement::Fresh);
     assert_eq!(landings(&orders), [(2, awaited(8))]);
     let _ = process.answer(|attempt| Event::Released { attempt });
     process.assert_quiescent();
+}
+
+#[test]
+fn who_has_not_been_asked_is_not_granted_the_lease() {
+    let mut process = Process::new();
+    let _ = process.board_knowing(1, Policy::DEFAULT, verdict(8, Judgement::Stale));
+    let _ = process.board(2, Policy::DEFAULT);
+    assert_eq!(process.leave(1), []);
+    // Revision 8 might satisfy the second, who knows nothing of it: the store is to show it.
+    assert_eq!(
+        granted_over_8(&mut process),
+        [release(1, 2, 9), claim(2, 1, 0)]
+    );
 }
 
 #[test]
@@ -132,8 +146,8 @@ fn a_value_that_is_gone_needs_nobody_to_judge_it() {
 fn who_publishes_its_own_value_is_not_asked_to_judge() {
     let mut process = Process::new();
     let _ = process.board(1, Policy::DEFAULT);
-    let _ = process.granted(7);
     let _ = process.board(2, Policy::DEFAULT);
+    let _ = process.granted(7);
     let _ = process.done(FillResult::Value);
     let first = Some(Attempt::new(1));
     assert_eq!(process.arrived(first, 8, true), [judge(2, 8)]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oneflight_core::{
     Attempt, Command, Event, FlightId, Flights, Judgement, Lease, Notice, OnFenced, OnUnavailable,
-    Order, Outcome, PassengerId, Policy, Revision, Token, Verdict,
+    Order, Outcome, PassengerId, Phase, Policy, Revision, Token, Verdict,
 };
 
 use crate::store::{Cell, Key, nanos};
@@ -230,6 +230,18 @@ impl Laws {
         }
         caller.left = true;
         Some((caller.process, caller.key))
+    }
+
+    /// It has landed once the claim is answered, unless it is judging or is to fill.
+    pub(crate) fn who_does_not_wait_shares_a_claim(&self, process: usize, flights: &Flights<Key>) {
+        for (id, caller) in &self.callers {
+            let waits = !caller.policy.wait_timeout.is_zero();
+            let busy = caller.filled || caller.mute || caller.asked > caller.judged;
+            if caller.process == process && caller.is_aboard() && !waits && !busy {
+                let phase = flights.phase(&caller.key);
+                assert_eq!(phase, Some(Phase::Claiming), "{id:?} waits: {caller:?}");
+            }
+        }
     }
 
     /// A caller is asked to judge; whether it will answer.

@@ -10,6 +10,7 @@ mod faults;
 mod interleavings;
 mod laws;
 mod passengers;
+mod rare;
 mod scenario;
 mod store;
 mod world;

@@ -2,7 +2,7 @@
 
 use oneflight_core::{
     Arrival, Attempt, Command, Event, FillResult, Judgement, Notice, Outcome, Phase, Policy,
-    Revision, Token,
+    Revision, Token, Verdict,
 };
 
 use crate::scenario::*;
@@ -37,7 +37,7 @@ fn orders_go_to_the_end_of_a_list() {
         },
     };
     let more = other.handle(at(0), notice.clone());
-    process.flights.handle_into(at(0), notice, &mut orders);
+    process.flights.handle_into(at(0), &notice, &mut orders);
     assert!(!more.is_empty());
     assert_eq!(orders, [before, more].concat());
 }
@@ -95,6 +95,24 @@ fn a_rider_who_takes_off_by_itself_waits_no_longer_than_it_meant_to() {
 }
 
 #[test]
+fn who_rides_with_one_who_takes_off_waits_no_longer_than_it_meant_to() {
+    let mut process = Process::new();
+    let hurried = Policy {
+        on_abort: promoting().on_abort,
+        ..patient(10)
+    };
+    let _ = process.board(1, promoting());
+    let _ = process.board(2, promoting());
+    let _ = process.board(3, hurried);
+    let _ = process.granted(7);
+    let _ = process.done(FillResult::Error);
+    let _ = process.held(8);
+    assert_eq!(landings(&process.pass_until(9_999)), []);
+    let orders = process.pass_until(10_000);
+    assert_eq!(landings(&orders), [(3, Outcome::TimedOut)]);
+}
+
+#[test]
 fn a_rider_who_takes_off_by_itself_has_waited() {
     let mut process = Process::new();
     let _ = process.board(1, promoting());
@@ -112,6 +130,7 @@ fn one_claim_and_one_fill_for_all() {
     let mut process = Process::new();
     assert_eq!(process.board(1, Policy::DEFAULT), [claim(1, 1, 0)]);
     assert_eq!(process.board(2, Policy::DEFAULT), []);
+    assert_eq!(process.flights.load(), (2, 0));
     let orders = process.granted(7);
     let lease = process.flights.lease(&process.flight());
     assert_eq!(orders, [fill(1, 1, 2, lease)]);
@@ -437,6 +456,34 @@ fn who_does_not_wait_shares_what_the_store_has() {
 }
 
 #[test]
+fn who_does_not_wait_and_has_nothing_left_to_judge_lands() {
+    let mut process = Process::new();
+    let _ = process.board(1, Policy::DEFAULT);
+    let _ = process.board(2, patient(0));
+    assert_eq!(process.newer(5), [judge(1, 5), judge(2, 5)]);
+    assert_eq!(process.judged(1, 5, Judgement::Stale), [claim(1, 2, 5)]);
+    assert_eq!(landings(&process.held(7)), [], "the second is judging");
+    // What it judges is gone.
+    assert_eq!(
+        process.arrived(None, 6, false),
+        [land(2, Outcome::TimedOut)]
+    );
+    assert_eq!(process.phase(), Some(Phase::Waiting));
+}
+
+#[test]
+fn a_lone_pilot_whose_tick_comes_late_claims_before_it_times_out() {
+    let mut process = Process::new();
+    let _ = process.board(1, patient(40));
+    let _ = process.held(7);
+    let _ = process.event(Event::LockReleased);
+    assert_eq!(process.phase(), Some(Phase::BackingOff));
+    // The lock may be free for the taking.
+    process.ms = 40_000;
+    assert_eq!(process.tell(Notice::Tick), [claim(1, 2, 0)]);
+}
+
+#[test]
 fn a_grant_to_a_flight_of_long_ago_is_released() {
     let mut process = Process::new();
     let _ = process.board(1, strict());
@@ -543,6 +590,47 @@ fn a_view_tells_how_far_a_key_is() {
     assert_eq!((phase, aboard), (Some(Phase::Claiming), 2));
     assert_eq!(deadline.unwrap().at, process.flights.deadline().unwrap());
     assert!(process.flights.view(&"other").is_none());
+}
+
+#[test]
+fn a_notice_tells_its_key() {
+    let (passenger, flight) = (id(1), flight(1));
+    let (policy, known) = (Policy::DEFAULT, Verdict::UNKNOWN);
+    let arrival = Arrival {
+        revision: Revision::new(1),
+        token: None,
+        value: true,
+    };
+    for notice in [
+        Notice::Boarded {
+            key: KEY,
+            passenger,
+            policy,
+            known,
+        },
+        Notice::Judged {
+            key: KEY,
+            passenger,
+            verdict: known,
+        },
+        Notice::Left {
+            key: KEY,
+            passenger,
+        },
+        Notice::Answered {
+            flight: flight.clone(),
+            event: Event::LockReleased,
+        },
+        Notice::Arrived {
+            flight,
+            attempt: None,
+            latest: None,
+            arrival,
+        },
+    ] {
+        assert_eq!(notice.key(), Some(&KEY), "{notice:?}");
+    }
+    assert_eq!(Notice::<Key>::Tick.key(), None);
 }
 
 #[test]

@@ -95,6 +95,8 @@ impl World {
         for order in orders {
             self.carry_out(process, order);
         }
+        let flights = &self.processes[process];
+        self.laws.who_does_not_wait_shares_a_claim(process, flights);
     }
 
     fn carry_out(&mut self, process: usize, order: Order<Key>) {

@@ -11,6 +11,7 @@ use crate::candidate::Candidate;
 use crate::copies::Copies;
 use crate::driver::Driver;
 use crate::hub::{Hub, Names};
+use crate::observe;
 use crate::recorder::Recorder;
 
 /// What all clones of a driver's `SingleFlight` share. When it is dropped, the pump ends as soon as
@@ -79,15 +80,25 @@ impl Shared {
         freshness: impl FnOnce() -> Freshness,
         found: &Candidate<V>,
     ) {
-        if let Some(recorder) = &self.hub.recorder {
-            let passenger = self.hub.next_passenger();
-            recorder.hit(
-                names(),
-                passenger,
-                freshness(),
-                found.revision,
-                found.digest,
-            );
+        self.hub.meters.hit();
+        if self.hub.recorder.is_some() | observe::hits_are_told() {
+            self.tell_hit(names, freshness, found);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_hit<V>(
+        &self,
+        names: impl FnOnce() -> Names,
+        freshness: impl FnOnce() -> Freshness,
+        found: &Candidate<V>,
+    ) {
+        let (hub, names) = (&self.hub, names());
+        observe::tell_hit(&names.key, found.token);
+        if let Some(recorder) = &hub.recorder {
+            let passenger = hub.next_passenger();
+            recorder.hit(names, passenger, freshness(), found.revision, found.digest);
         }
     }
 

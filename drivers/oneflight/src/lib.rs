@@ -22,6 +22,8 @@ pub use oneflight_store::{Holder, MemoryStore, Revision, Store, StoreError, Toke
 pub use oneflight_redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use oneflight_sqlite::{OpenError, SqliteStore};
+#[cfg(all(feature = "metrics", feature = "tokio"))]
+pub use oneflight_tokio::metrics;
 #[cfg(feature = "tokio")]
 pub use oneflight_tokio::{
     Always, Builder, Call, Error, Freshness, Handle, Landing, Lease, Loss, OnAbort, OnFenced,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use oneflight_core::{Arrival, Notice, Outcome};
+use oneflight_core::{Arrival, Attempt, Command, Event, Notice, Outcome};
 use oneflight_sim::trace::{Fault, Nanos, What};
 
 use crate::story::Story;
-use crate::words::{ALF, AMY, ANN, BEA, BOB, BOUNDS, MS, OTHER, ROUNDING, SECOND, SLACK, revision};
+use crate::words::{
+    ALF, AMY, ANN, BEA, BOB, BOUNDS, MS, OTHER, ROUNDING, SECOND, SLACK, revision, token,
+};
 
 const TIMEOUT: Nanos = 5 * SECOND;
 
@@ -116,6 +118,33 @@ fn s15_a_claim_without_an_answer_in_time_is_unreachable() {
         .leaves(ANN)
         .orders_fill(ANN, None)
         .breaks(&["S15"]);
+}
+
+#[test]
+fn s15_a_publish_that_is_not_acknowledged_tells_as_much_as_a_claim() {
+    let attempt = Attempt::new(7);
+    let mut story = Story::new();
+    story.wins(ANN, 1).returns(ANN, Some(1)).joins(ALF);
+    let token = token(1);
+    story.commands(ANN, Command::Publish { attempt, token });
+    let fills = |before: &dyn Fn(&mut Story)| {
+        story.branch(|it| {
+            before(it);
+            it.orders_fill(ALF, None);
+        })
+    };
+    fills(&|_| {}).breaks(&["S15"]);
+    for (attempt, broken) in [(attempt, &[][..]), (Attempt::new(8), &["S15"])] {
+        // The other one is that of a renewal.
+        fills(&|it| _ = it.hears(ANN, Event::Unavailable { attempt })).breaks(broken);
+    }
+    fills(&|it| it.local_ahead = TIMEOUT).passes();
+    fills(&|it| it.local_ahead = TIMEOUT - 1).breaks(&["S15"]);
+    let answered = |it: &mut Story| {
+        it.local_ahead = TIMEOUT;
+        it.hears_published(ANN, 1);
+    };
+    fills(&answered).breaks(&["S15"]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use oneflight_sim::trace::{Fault, Nanos};
 
 use crate::story::Story;
 use crate::words::{
-    ALF, AMY, ANN, BOB, CAT, CHOOSY, MS, ROUNDING, SECOND, SLACK, TTL, awaited, no_older_than,
+    ALF, AMY, ANN, BOB, BOUNDS, CAT, CHOOSY, MS, ROUNDING, SECOND, SLACK, TTL, awaited,
+    no_older_than,
 };
 
 /// The clock's margin and the messages'.
@@ -40,6 +41,18 @@ fn s5_an_old_value_does_not_satisfy() {
     let old = |max_age| granted(|story| story.freshness = no_older_than(max_age));
     old(SECOND + MARGIN).fills(BOB, 2).breaks(&["S5"]);
     old(SECOND + MARGIN - 1).fills(BOB, 2).passes();
+}
+
+#[test]
+fn s5_no_age_is_judged_where_nobody_knows_how_long_a_message_takes() {
+    let bounded = |bounds| {
+        granted(|story| {
+            story.bounds = bounds;
+            story.freshness = no_older_than(2 * SECOND);
+        })
+    };
+    bounded(Some(BOUNDS)).fills(BOB, 2).breaks(&["S5"]);
+    bounded(None).fills(BOB, 2).passes();
 }
 
 #[test]
@@ -79,6 +92,19 @@ fn s5_a_value_computed_since_the_call_began_satisfies_it() {
     story.claims_again(BOB).hears_held(BOB, 5);
     story.computes(ANN, 5).claims_again(BOB).grants(BOB, 6);
     story.fills(BOB, 6).breaks(&["S5"]);
+}
+
+#[test]
+fn s5_a_verdict_stands_though_the_claim_is_answered_after_it() {
+    for (judged, broken) in [(5, &[][..]), (4, &["S5"])] {
+        let mut story = Story::new();
+        story.freshness = CHOOSY;
+        story.calls(BOB).computes(ANN, 5);
+        story.judges(BOB, judged, Judgement::Stale);
+        // Only now does Bob learn that token 5 was granted after his call began.
+        story.hears_held(BOB, 4).claims_again(BOB).grants(BOB, 6);
+        story.fills(BOB, 6).breaks(broken);
+    }
 }
 
 #[test]
@@ -392,6 +418,16 @@ fn s7_what_a_newer_revision_has_replaced_satisfies_nobody() {
         .judges(BOB, 1, Judgement::Fresh)
         .fills(BOB, 1)
         .passes();
+}
+
+#[test]
+fn s7_what_a_fail_over_has_perhaps_undone_satisfies_nobody() {
+    for (judged, broken) in [(2, &[][..]), (3, &["S7"])] {
+        let mut story = Story::new();
+        story.puts(ANN, 0, 2, 1).fault(0, Fault::WritesForgotten, 0);
+        story.calls(BOB).judges(BOB, judged, Judgement::Fresh);
+        story.fills(BOB, 1).breaks(broken);
+    }
 }
 
 #[test]

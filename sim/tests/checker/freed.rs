@@ -135,6 +135,20 @@ fn l2_a_lock_that_nobody_listens_to_is_claimed_by_nobody() {
 }
 
 #[test]
+fn l2_who_listens_no_more_has_claimed() {
+    let mut story = freed();
+    story.wait(CLAIMED);
+    story.branch(|it| _ = it.unwatches(BOB)).passes();
+    story.wait(1);
+    story.branch(|it| _ = it.unwatches(CAT)).passes();
+    story.branch(|it| _ = it.unwatches(BOB)).breaks(&["L2"]);
+    story
+        .fault(0, Fault::LockEvicted, 0)
+        .unwatches(BOB)
+        .passes();
+}
+
+#[test]
 fn l2_a_watch_begins_with_how_the_lock_stands() {
     let free = |before: fn(&mut Story)| {
         let mut story = Story::new();

@@ -38,6 +38,19 @@ fn l3_a_lapsed_lease_is_taken_over() {
 }
 
 #[test]
+fn l3_who_listens_no_more_has_seen_it_taken_over() {
+    let mut story = waiting();
+    story.wait(TTL + TAKEN);
+    story.branch(|it| _ = it.unwatches(BOB)).passes();
+    story.wait(1);
+    story.branch(|it| _ = it.unwatches(BOB)).breaks(&["L3"]);
+    story
+        .fault(0, Fault::LockEvicted, 0)
+        .unwatches(BOB)
+        .passes();
+}
+
+#[test]
 fn l3_a_lapse_is_judged_by_a_clock_that_may_be_wrong() {
     let mut story = waiting();
     story.bounds.as_mut().unwrap().drift_ppm = 100;
@@ -299,6 +312,23 @@ fn l7_a_flight_that_is_over_leaves_no_lease() {
         story.retires(ANN).fault(node, Fault::RequestLost, 0);
         lapses(&story).breaks(broken);
     }
+}
+
+#[test]
+fn l7_nobody_is_kept_waiting_by_the_lease_that_its_own_claim_was_granted() {
+    let mut story = Story::new();
+    story.calls(ANN).calls(BOB).grants(ANN, 1);
+    story.branch(|it| _ = it.hears_held(ANN, 1)).breaks(&["L7"]);
+    // It is another lease, another's claim, or a later one.
+    story.branch(|it| _ = it.hears_held(ANN, 2)).passes();
+    story.branch(|it| _ = it.hears_held(BOB, 1)).passes();
+    story
+        .branch(|it| _ = it.claims_again(ANN).hears_held(ANN, 1))
+        .passes();
+    story
+        .fault(0, Fault::LockEvicted, 0)
+        .hears_held(ANN, 1)
+        .passes();
 }
 
 #[test]

@@ -111,6 +111,15 @@ fn l2_who_stops_listening_has_landed_its_callers() {
     story
         .branch(|it| _ = it.commands(BOB, unwatch))
         .breaks(&["L2"]);
+    // What the store has forgotten it need not have heard.
+    story
+        .fault(0, Fault::WritesForgotten, 0)
+        .commands(BOB, unwatch)
+        .passes();
+    // They have been told to land.
+    let mut story = published();
+    story.orders_to_land(BOB, awaited(1)).wait(HEARD + 1);
+    story.commands(BOB, unwatch).passes();
 }
 
 #[test]

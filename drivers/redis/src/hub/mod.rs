@@ -540,6 +540,7 @@ impl State {
 
     /// Ends the watches of this pair.
     fn end(&mut self, key: &str, lock: &str, error: &StoreError) {
+        self.looks.retain(|it| *it.0 != *key || *it.1 != *lock);
         let mut ended: Vec<Arc<Slot<dyn Watcher>>> = Vec::new();
         for channel in self.channels.values_mut() {
             channel.take_hearers(key, lock, &mut ended);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use oneflight_store::{
     Bytes, Change, ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState,
     MemoryStore, Pending, Profile, Publication, PutOutcome, Renewal, Revision, Store, StoreError,
-    Subscription, Watcher,
+    Subscription, WatchEvent, Watcher,
 };
 
 /// A store that counts, and that fails or falls silent when told to.
@@ -40,6 +40,7 @@ struct State {
     lost_answers: AtomicUsize,
     deaf: AtomicBool,
     listeners: Mutex<Vec<Arc<dyn ChangeListener>>>,
+    watchers: Mutex<Vec<Arc<dyn Watcher>>>,
 }
 
 impl Flaky {
@@ -82,6 +83,15 @@ impl Flaky {
         };
         for listener in self.state.listeners.lock().unwrap().iter() {
             listener.notify(change.clone());
+        }
+    }
+
+    /// All watches break off.
+    pub(crate) fn end_watches(&self) {
+        let watchers = std::mem::take(&mut *self.state.watchers.lock().unwrap());
+        for watcher in watchers {
+            let error = StoreError::unavailable("the watch broke off");
+            watcher.notify(WatchEvent::Ended(error));
         }
     }
 
@@ -245,6 +255,9 @@ impl Store for Flaky {
         self.state.watches.fetch_add(1, Ordering::SeqCst);
         let open = Arc::clone(&self.state.open_watches);
         open.fetch_add(1, Ordering::SeqCst);
+        let mut watchers = self.state.watchers.lock().unwrap();
+        watchers.push(Arc::clone(&watcher));
+        drop(watchers);
         let inner = Store::watch(&self.inner, key, lock, watcher);
         Subscription::new(move || {
             drop(inner);
