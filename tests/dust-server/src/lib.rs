@@ -1,0 +1,3 @@
+//! A stand-in for the Dust server, for tests.
+
+pub mod recordings;
