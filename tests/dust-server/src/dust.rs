@@ -121,10 +121,7 @@ impl Dust {
 
     /// Somebody connects, with this query. `None` is HTTP 403, whatever is wrong.
     pub fn connect(&mut self, now: Millis, query: &str) -> Option<ConnectionId> {
-        let fields: BTreeMap<_, _> = query
-            .split('&')
-            .filter_map(|field| field.split_once('='))
-            .collect();
+        let fields: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
         let token = fields.get("token")?;
         let token = self
             .tokens
@@ -136,7 +133,7 @@ impl Dust {
         if fields.get("capver")?.parse::<u64>().ok()? < 3 {
             return None;
         }
-        let wire = match *fields.get("vsn")? {
+        let wire = match fields.get("vsn")?.as_ref() {
             "2.0.0" => Wire::Json,
             "3.0.0" => Wire::Msgpack,
             _ => return None,
@@ -144,7 +141,7 @@ impl Dust {
         self.connected += 1;
         let id = ConnectionId(self.connected);
         let connection = Connection {
-            device_id: (*device_id).to_owned(),
+            device_id: device_id.clone().into_owned(),
             token,
             wire,
             heard: now,

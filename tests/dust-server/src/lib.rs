@@ -10,11 +10,13 @@ mod dust;
 mod frame;
 mod path;
 pub mod recordings;
+mod server;
 mod store;
 mod token;
 
 pub use dust::{ConnectionId, Dust, IDLE, Later, Step};
 pub use frame::{Frame, Message, Wire};
 pub use path::Path;
+pub use server::{DustServer, Fate, READ_ONLY, STORE, STORE_UUID, TOKEN, Traffic, Which};
 pub use store::{Entry, Millis, Op, Store, Written};
 pub use token::{Token, rate_limited};
