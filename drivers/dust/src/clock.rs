@@ -99,7 +99,10 @@ mod tests {
         let mut clock = ServerClock::new(at(0), 0);
         clock.measured(at(0), at(100), 5000);
         clock.measured(at(1000), at(1010), 6050);
-        assert_eq!((clock.at_least(at(0)), clock.at_most(at(0))), (5039, 5001 + 50));
+        assert_eq!(
+            (clock.at_least(at(0)), clock.at_most(at(0))),
+            (5039, 5001 + 50)
+        );
         clock.measured(at(2000), at(2001), 9000);
         assert_eq!((clock.at_least(at(0)), clock.at_most(at(0))), (6998, 7001));
     }

@@ -15,12 +15,16 @@ impl Path {
     pub(crate) fn of_key(key: &Arc<str>) -> Result<Self, StoreError> {
         let refuse = |why: &str| Err(StoreError::refused(format_args!("key {key:?} {why}")));
         if key.split('/').any(str::is_empty) {
-            return refuse("is no path of Dust: nothing may stand before, after or between its slashes");
+            return refuse(
+                "is no path of Dust: nothing may stand before, after or between its slashes",
+            );
         }
         let mut rest = &**key;
         while let Some((_, after)) = rest.split_once('~') {
             if !after.starts_with(['0', '1']) {
-                return refuse("is no path of Dust: a tilde is written ~0 there, and a slash within a name ~1");
+                return refuse(
+                    "is no path of Dust: a tilde is written ~0 there, and a slash within a name ~1",
+                );
             }
             rest = after;
         }

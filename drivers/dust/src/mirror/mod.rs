@@ -124,7 +124,12 @@ impl Mirror {
             return changed;
         };
         let seq = event.seq;
-        let mut write = Writing { mirror: self, seq, exact: true, changed: &mut changed };
+        let mut write = Writing {
+            mirror: self,
+            seq,
+            exact: true,
+            changed: &mut changed,
+        };
         match event.op {
             Op::Release => write.leaf(&path, What::Gone),
             Op::Delete => {
@@ -154,7 +159,7 @@ impl Mirror {
                 }
                 if event.op == Op::Set {
                     write.clear_below(&path, |path| leaves.contains_key(path));
-                    if !leaves.contains_key(&path) {
+                    if !leaves.contains_key(&path) && write.mirror.rows.contains_key(&path) {
                         write.leaf(&path, What::Gone);
                     }
                 }
@@ -164,10 +169,17 @@ impl Mirror {
             }
         }
         if !live
-            && let Some(Row { what: What::Lease(lease), .. }) = self.row(&path)
+            && let Some(Row {
+                what: What::Lease(lease),
+                ..
+            }) = self.row(&path)
             && let Some(since) = lease.since()
         {
-            self.reach(since.saturating_sub(clock.at_most(now)).saturating_add(ms(now)));
+            self.reach(
+                since
+                    .saturating_sub(clock.at_most(now))
+                    .saturating_add(ms(now)),
+            );
         }
         changed
     }
@@ -177,12 +189,18 @@ impl Mirror {
         let mut changed = Vec::new();
         let seq = snapshot.seq;
         let mut kept = BTreeSet::new();
-        let mut write = Writing { mirror: self, seq, exact: false, changed: &mut changed };
+        let mut write = Writing {
+            mirror: self,
+            seq,
+            exact: false,
+            changed: &mut changed,
+        };
         for entry in snapshot.entries {
             let what = What::of(entry.value);
-            let same = |row: &Row| row.what == what;
-            if !write.mirror.row(&entry.path).is_some_and(same) {
-                write.leaf(&entry.path, what);
+            match write.mirror.rows.get_mut(&entry.path) {
+                // It may have been written again and be the same: nobody needs to know.
+                Some(row) if row.what == what => row.exact &= row.seq >= seq,
+                _ => write.leaf(&entry.path, what),
             }
             kept.insert(entry.path);
         }
@@ -206,9 +224,15 @@ impl Mirror {
     pub(crate) fn reset(&mut self) -> Vec<Changed> {
         let is_lease = |row: &Row| matches!(row.what, What::Lease(_));
         let old = std::mem::replace(self, Self::new(self.scope.clone()));
-        let changed = old.rows.into_iter().filter(|(_, row)| row.what != What::Gone);
+        let changed = old
+            .rows
+            .into_iter()
+            .filter(|(_, row)| row.what != What::Gone);
         changed
-            .map(|(path, row)| Changed { path, lease: is_lease(&row) })
+            .map(|(path, row)| Changed {
+                path,
+                lease: is_lease(&row),
+            })
             .collect()
     }
 
@@ -261,7 +285,10 @@ fn flatten(path: &Path, value: Value, leaves: &mut BTreeMap<Path, What>) {
     while let Some((path, value)) = rest.pop() {
         match value {
             Value::Object(map) if !map.is_empty() && !map.contains_key("_type") => {
-                rest.extend(map.into_iter().map(|(name, value)| (path.join(&name), value)));
+                rest.extend(
+                    map.into_iter()
+                        .map(|(name, value)| (path.join(&name), value)),
+                );
             }
             leaf => {
                 leaves.insert(path, What::of(leaf));
@@ -314,10 +341,18 @@ impl Writing<'_> {
             }
             mirror.gone.insert((self.seq, path.clone()));
         }
-        let row = Row { seq: self.seq, exact: self.exact, what, latest };
+        let row = Row {
+            seq: self.seq,
+            exact: self.exact,
+            what,
+            latest,
+        };
         mirror.weight = mirror.weight - weight + row.weight();
         mirror.rows.insert(path.clone(), row);
-        self.changed.push(Changed { path: path.clone(), lease });
+        self.changed.push(Changed {
+            path: path.clone(),
+            lease,
+        });
         self.forget_some();
     }
 

@@ -88,10 +88,18 @@ impl Session {
     }
 
     fn reply(&mut self, now: Moment, reference: &str, reply: Reply) {
-        if self.heartbeat.sent.take_if(|(sent, _)| sent == reference).is_some() {
+        if self
+            .heartbeat
+            .sent
+            .take_if(|(sent, _)| sent == reference)
+            .is_some()
+        {
             return;
         }
-        let current = reply.as_ref().ok().and_then(|response| response["current_seq"].as_u64());
+        let current = reply
+            .as_ref()
+            .ok()
+            .and_then(|response| response["current_seq"].as_u64());
         if self.told_status(reference, current) {
             return;
         }
@@ -115,7 +123,9 @@ impl Session {
         self.link = Link::CatchingUp { join };
         if joined.seq < self.mirror.seqs.through() {
             // Somebody has made the store anew, or has put back a copy.
-            self.tell_down(&StoreError::unavailable("the store has gone back to an earlier state"));
+            self.tell_down(&StoreError::unavailable(
+                "the store has gone back to an earlier state",
+            ));
             let changed = self.mirror.reset();
             self.changed(changed);
             self.rejoin(now);
@@ -139,7 +149,9 @@ fn lease_of(value: &Value) -> Value {
     match value {
         Value::Object(map) if map.contains_key("token") => {
             let fields = ["token", "expires_at"].into_iter();
-            fields.filter_map(|name| Some((name.to_owned(), map.get(name)?.clone()))).collect()
+            fields
+                .filter_map(|name| Some((name.to_owned(), map.get(name)?.clone())))
+                .collect()
         }
         _ => Value::Null,
     }

@@ -31,13 +31,20 @@ pub(super) enum Link {
     /// Joined, and told of everything as it happens.
     Up { join: String, since: Moment },
     /// About to join again.
-    Leaving { join: String, leave: String, since: Moment },
+    Leaving {
+        join: String,
+        leave: String,
+        since: Moment,
+    },
 }
 
 impl Link {
     pub(super) const fn is_connected(&self) -> bool {
         match self {
-            Self::Joining { .. } | Self::CatchingUp { .. } | Self::Up { .. } | Self::Leaving { .. } => true,
+            Self::Joining { .. }
+            | Self::CatchingUp { .. }
+            | Self::Up { .. }
+            | Self::Leaving { .. } => true,
             Self::Idle | Self::Waiting { .. } | Self::Dialing { .. } => false,
         }
     }
@@ -46,8 +53,12 @@ impl Link {
     pub(super) fn writes_under(&self) -> Option<&str> {
         match self {
             Self::Up { join, .. } => Some(join),
-            Self::Idle | Self::Waiting { .. } | Self::Dialing { .. } | Self::Joining { .. }
-            | Self::CatchingUp { .. } | Self::Leaving { .. } => None,
+            Self::Idle
+            | Self::Waiting { .. }
+            | Self::Dialing { .. }
+            | Self::Joining { .. }
+            | Self::CatchingUp { .. }
+            | Self::Leaving { .. } => None,
         }
     }
 
@@ -151,7 +162,10 @@ impl Session {
         let payload = json!({"last_store_seq": through});
         self.send(Some(&reference), &reference, &topic, "phx_join", payload);
         self.waits.joining();
-        self.link = Link::Joining { join: reference, since: now };
+        self.link = Link::Joining {
+            join: reference,
+            since: now,
+        };
     }
 
     /// Joins again, to be told what is missing. What was sent before is answered before.
@@ -162,7 +176,11 @@ impl Session {
         let leave = self.reference();
         let topic = self.settings.topic.clone();
         self.send(Some(&join), &leave, &topic, "phx_leave", json!({}));
-        self.link = Link::Leaving { join, leave, since: now };
+        self.link = Link::Leaving {
+            join,
+            leave,
+            since: now,
+        };
     }
 
     /// The channel has ended here or there.
@@ -207,7 +225,9 @@ impl Session {
             StoreError::Refused(_) => self.backoff.share_of(REFUSED),
             StoreError::Unavailable(_) | StoreError::Malformed { .. } | _ => self.backoff.next(),
         };
-        self.link = Link::Waiting { until: now.saturating_add(pause) };
+        self.link = Link::Waiting {
+            until: now.saturating_add(pause),
+        };
         self.down_since.get_or_insert(now);
         self.trouble = Some(why);
     }

@@ -33,12 +33,11 @@ use oneflight_store::StoreError;
 
 use crate::clock::{Moment, ServerClock};
 use crate::mirror::{Changed, Mirror, Scope};
-use crate::path::Path;
 use crate::wire::{Done, Failure, Frame, Message, Wire};
 
 use link::{Backoff, Link};
 use waits::Waits;
-use writes::Pending;
+use writes::{Pending, WrittenOff};
 
 /// How patient a session is.
 #[derive(Clone, Copy, Debug)]
@@ -113,8 +112,7 @@ pub(crate) struct Session {
     pub(crate) clock: ServerClock,
     /// What is not settled, by number.
     writes: BTreeMap<u64, Pending>,
-    /// Leases that were asked for and seem not to have been granted, with nobody to want them.
-    written_off: VecDeque<(u64, Path)>,
+    written_off: VecDeque<WrittenOff>,
     waits: Waits,
     /// Numbers for tickets, references and operations.
     last: u64,
@@ -203,7 +201,14 @@ impl Session {
         self.reference.to_string()
     }
 
-    fn send(&mut self, join: Option<&str>, reference: &str, topic: &str, event: &str, payload: serde_json::Value) {
+    fn send(
+        &mut self,
+        join: Option<&str>,
+        reference: &str,
+        topic: &str,
+        event: &str,
+        payload: serde_json::Value,
+    ) {
         let frame = Frame {
             join_ref: join.map(str::to_owned),
             reference: Some(reference.to_owned()),

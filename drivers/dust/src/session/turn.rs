@@ -3,8 +3,8 @@
 use oneflight_store::StoreError;
 use serde_json::json;
 
-use super::link::{DIALING, LEAVING, Link};
 use super::Session;
+use super::link::{DIALING, LEAVING, Link};
 use crate::clock::Moment;
 
 /// How much longer each time it joins again for the same gap.
@@ -26,7 +26,10 @@ impl Session {
             Link::Joining { since, .. } => Some(since.saturating_add(patience.answer)),
             Link::CatchingUp { .. } => Some(self.heard.saturating_add(patience.answer)),
             Link::Leaving { since, .. } => Some(since.saturating_add(LEAVING)),
-            Link::Up { .. } => [self.gap_over(), self.writes_due()].into_iter().flatten().min(),
+            Link::Up { .. } => [self.gap_over(), self.writes_due()]
+                .into_iter()
+                .flatten()
+                .min(),
         };
         let heartbeat = self.link.is_connected().then_some(self.heartbeat.next);
         let asked = !self.told_down || self.has_askers();
@@ -53,11 +56,15 @@ impl Session {
 
     fn time_out(&mut self, now: Moment) {
         let patience = self.settings.patience;
-        let lost = |what: &str| StoreError::unavailable(format_args!("Dust does not answer {what}"));
+        let lost =
+            |what: &str| StoreError::unavailable(format_args!("Dust does not answer {what}"));
         match &self.link {
             Link::Waiting { until } if *until <= now => self.dial(now),
             Link::Dialing { since } if since.saturating_add(DIALING) <= now => {
-                self.lose(now, StoreError::unavailable("the connection is not made in time"));
+                self.lose(
+                    now,
+                    StoreError::unavailable("the connection is not made in time"),
+                );
             }
             Link::Joining { since, .. } if since.saturating_add(patience.answer) <= now => {
                 self.lose(now, lost("the join"));
@@ -111,7 +118,8 @@ impl Session {
         if !self.gap.is_some_and(|(_, then)| then == through) {
             self.gap = Some((now, through));
         }
-        let over = self.mirror.seqs.is_far_ahead() || self.gap_over().is_some_and(|over| over <= now);
+        let over =
+            self.mirror.seqs.is_far_ahead() || self.gap_over().is_some_and(|over| over <= now);
         if over && matches!(self.link, Link::Up { .. }) {
             self.rejoins += 1;
             self.gap = None;

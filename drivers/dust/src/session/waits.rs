@@ -51,14 +51,19 @@ impl Waits {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let asked = self.asked.as_ref().is_none_or(|(_, asked)| asked.is_empty());
+        let asked = self
+            .asked
+            .as_ref()
+            .is_none_or(|(_, asked)| asked.is_empty());
         asked && self.reach.is_empty() && self.latest.is_empty() && self.by_join.is_empty()
     }
 
     fn drain(&mut self) -> Vec<Ticket> {
         self.lost();
         let latest = self.latest.drain(..);
-        latest.chain(self.reach.drain(..).map(|(ticket, _)| ticket)).collect()
+        latest
+            .chain(self.reach.drain(..).map(|(ticket, _)| ticket))
+            .collect()
     }
 }
 
@@ -99,7 +104,13 @@ impl Session {
     pub(super) fn status(&mut self, join: &str) -> String {
         let reference = self.reference();
         let topic = self.settings.topic.clone();
-        self.send(Some(join), &reference, &topic, "status", super::writes::nothing());
+        self.send(
+            Some(join),
+            &reference,
+            &topic,
+            "status",
+            super::writes::nothing(),
+        );
         reference
     }
 

@@ -10,7 +10,9 @@ use crate::clock::{Moment, ms};
 use crate::holder::Label;
 use crate::mirror::{Row, What};
 use crate::path::Path;
-use crate::wire::{Condition, Deed, Done, Event, Failure, Joined, Op, OpId, Reply, Stamp, Write, millis};
+use crate::wire::{
+    Condition, Deed, Done, Event, Failure, Joined, Op, OpId, Reply, Stamp, Write, millis,
+};
 
 /// A write that is not settled.
 #[derive(Debug)]
@@ -20,7 +22,31 @@ pub(super) struct Pending {
     /// Who waits for it; nobody, if they have left or if it is a release of the session's own.
     askers: Vec<Ticket>,
     own: bool,
+    /// It was sent more than once: what was sent first may be on its way still.
+    again: bool,
     pub(super) stage: Stage,
+}
+
+impl Pending {
+    /// What to remember of it, if it is for a lease.
+    fn off(&self) -> Option<WrittenOff> {
+        let Deed::Lease { holder, .. } = &self.write.deed else {
+            return None;
+        };
+        Some(WrittenOff {
+            number: self.id.number,
+            lock: self.write.path.clone(),
+            holder: holder.clone(),
+        })
+    }
+}
+
+/// A lease that was asked for and seems not to have been granted, with nobody to want it.
+#[derive(Debug)]
+pub(super) struct WrittenOff {
+    number: u64,
+    lock: Path,
+    holder: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +66,13 @@ impl Session {
         self.wanted(now);
         let same = self.writes.values_mut().find(|pending| {
             // A publish that is repeated is the same publish.
-            matches!(&write.deed, Deed::Set { only: Condition::Fence { .. }, .. }) && pending.write == write
+            matches!(
+                &write.deed,
+                Deed::Set {
+                    only: Condition::Fence { .. },
+                    ..
+                }
+            ) && pending.write == write
         });
         match same {
             Some(pending) => pending.askers.push(ticket),
@@ -56,7 +88,8 @@ impl Session {
         self.writes.retain(|_, pending| {
             let asked = pending.askers.contains(&ticket);
             pending.askers.retain(|&asker| asker != ticket);
-            let useless = asked && pending.askers.is_empty() && matches!(pending.stage, Stage::Queued(_));
+            let useless =
+                asked && pending.askers.is_empty() && matches!(pending.stage, Stage::Queued(_));
             // A lease is given up even if nobody waits for it.
             !useless || matches!(pending.write.deed, Deed::Release { .. })
         });
@@ -91,8 +124,13 @@ impl Session {
         };
         let pending = Pending {
             write,
-            id: OpId { process: self.settings.process, number, stamp },
+            id: OpId {
+                process: self.settings.process,
+                number,
+                stamp,
+            },
             own: asker.is_none(),
+            again: false,
             askers: asker.into_iter().collect(),
             stage: Stage::Queued(now),
         };
@@ -111,7 +149,11 @@ impl Session {
             if self.read_only {
                 let refused = "this token may read the store but not write to it; give it the \
                                scope entries:write (missing_scope)";
-                self.settle(now, number, Err(Failure::Store(StoreError::refused(refused))));
+                self.settle(
+                    now,
+                    number,
+                    Err(Failure::Store(StoreError::refused(refused))),
+                );
                 continue;
             }
             if let Some(until) = self.limited_until.filter(|until| *until > now) {
@@ -123,7 +165,10 @@ impl Session {
                 continue;
             };
             let payload = pending.write.payload(&pending.id.to_string());
-            pending.stage = Stage::Sent { reference: reference.clone(), at: now };
+            pending.stage = Stage::Sent {
+                reference: reference.clone(),
+                at: now,
+            };
             let topic = self.settings.topic.clone();
             self.send(Some(join), &reference, &topic, "write", payload);
         }
@@ -160,9 +205,7 @@ impl Session {
 
     /// An answer has come under this reference.
     pub(super) fn answered(&mut self, now: Moment, reference: &str, reply: Reply) {
-        let sent = |pending: &Pending| {
-            matches!(&pending.stage, Stage::Sent { reference: sent, .. } if sent == reference)
-        };
+        let sent = |pending: &Pending| matches!(&pending.stage, Stage::Sent { reference: sent, .. } if sent == reference);
         let number = self.writes.iter().find(|(_, pending)| sent(pending));
         let Some(number) = number.map(|(number, _)| *number) else {
             return;
@@ -183,7 +226,14 @@ impl Session {
                 }
                 self.left(now);
             }
-            Err(failure) => self.settle(now, number, Err(failure)),
+            Err(failure) => {
+                let again = self.writes.get(&number).and_then(|pending| pending.again.then(|| pending.off()));
+                self.settle(now, number, Err(failure));
+                // It may be held by what was sent before, which nobody has heard of yet.
+                if let Some(off) = again.flatten() {
+                    self.write_off(off);
+                }
+            }
         }
     }
 
@@ -219,27 +269,38 @@ impl Session {
             token: value["token"].as_u64(),
             expires_at: value["expires_at"].as_i64(),
         };
-        if self.writes.get(&id.number).is_some_and(|pending| pending.id == id) {
+        if self
+            .writes
+            .get(&id.number)
+            .is_some_and(|pending| pending.id == id)
+        {
             self.settle(now, id.number, Ok(done));
-        } else if let Some(at) = self.written_off.iter().position(|(number, _)| *number == id.number) {
+        } else if let Some(at) = self.written_off.iter().position(|off| off.number == id.number) {
             // It lay somewhere on its way, and has happened after all.
-            if let Some((_, lock)) = self.written_off.remove(at)
+            if let Some(off) = self.written_off.remove(at)
                 && let Some(token) = done.token.and_then(Token::new)
             {
-                self.release(now, lock, token);
+                self.release(now, off.lock, token);
             }
         }
     }
 
-    /// Nobody wants it, and it has not happened, as far as can be told.
-    fn write_off(&mut self, number: u64) {
+    /// Remembers a lease that nobody wants, should it have been granted.
+    fn write_off(&mut self, off: WrittenOff) {
         const MOST: usize = 256;
-        if let Some(pending) = self.writes.remove(&number)
-            && let Deed::Lease { .. } = pending.write.deed
-        {
-            self.written_off.push_back((number, pending.write.path));
-            if self.written_off.len() > MOST {
-                self.written_off.pop_front();
+        self.written_off.push_back(off);
+        if self.written_off.len() > MOST {
+            self.written_off.pop_front();
+        }
+    }
+
+    /// The same, if it shows in a snapshot only.
+    fn release_ghosts(&mut self, now: Moment) {
+        for off in std::mem::take(&mut self.written_off) {
+            let done = granted(self.mirror.row(&off.lock), &off.holder);
+            match done.and_then(|done| done.token).and_then(Token::new) {
+                Some(token) => self.queue(now, Write { path: off.lock, deed: Deed::Release { token } }, None),
+                None => self.written_off.push_back(off),
             }
         }
     }
@@ -259,8 +320,15 @@ impl Session {
                 }
                 // What is published needs its lease no more. It is given up before who publishes is
                 // answered, who may end right then.
-                Deed::Set { only: Condition::Fence { lock, token }, .. } => Some((lock, token)),
-                Deed::Set { .. } | Deed::Lease { .. } | Deed::Renew { .. } | Deed::Release { .. } | Deed::Delete => None,
+                Deed::Set {
+                    only: Condition::Fence { lock, token },
+                    ..
+                } => Some((lock, token)),
+                Deed::Set { .. }
+                | Deed::Lease { .. }
+                | Deed::Renew { .. }
+                | Deed::Release { .. }
+                | Deed::Delete => None,
             };
             if let Some((lock, token)) = freed
                 && !self.is_releasing(&lock, token)
@@ -284,7 +352,8 @@ impl Session {
         };
         if let Deed::Lease { ttl, .. } | Deed::Renew { ttl, .. } = &pending.write.deed {
             let ttl = ms(Duration::from_millis(millis(*ttl)));
-            self.clock.measured(*at, now, expires_at.saturating_sub(ttl));
+            self.clock
+                .measured(*at, now, expires_at.saturating_sub(ttl));
         }
     }
 
@@ -300,6 +369,7 @@ impl Session {
     /// All of the past is told: what is not settled now has not happened, and is sent again. But for a
     /// lease of ours that a snapshot shows, which tells no operations.
     pub(super) fn settle_from_the_past(&mut self, now: Moment) {
+        self.release_ghosts(now);
         let unsettled = |pending: &Pending| matches!(pending.stage, Stage::Unsettled { .. });
         let numbers: Vec<u64> = self
             .writes
@@ -311,16 +381,22 @@ impl Session {
                 continue;
             };
             pending.stage = Stage::Queued(now);
+            pending.again = true;
             let done = match &pending.write.deed {
-                Deed::Lease { holder, .. } => {
-                    granted(self.mirror.row(&pending.write.path), holder)
-                }
+                Deed::Lease { holder, .. } => granted(self.mirror.row(&pending.write.path), holder),
                 Deed::Renew { .. } | Deed::Release { .. } | Deed::Set { .. } | Deed::Delete => None,
             };
-            let nobody = pending.askers.is_empty() && !matches!(pending.write.deed, Deed::Release { .. });
+            let nobody =
+                pending.askers.is_empty() && !matches!(pending.write.deed, Deed::Release { .. });
             match done {
                 Some(done) => self.settle(now, number, Ok(done)),
-                None if nobody => self.write_off(number),
+                None if nobody => {
+                    let off = pending.off();
+                    self.writes.remove(&number);
+                    if let Some(off) = off {
+                        self.write_off(off);
+                    }
+                }
                 None => {}
             }
         }
@@ -328,7 +404,11 @@ impl Session {
 
     /// Whether somebody waits for anything.
     pub(super) fn has_askers(&self) -> bool {
-        !self.waits.is_empty() || self.writes.values().any(|pending| !pending.askers.is_empty())
+        !self.waits.is_empty()
+            || self
+                .writes
+                .values()
+                .any(|pending| !pending.askers.is_empty())
     }
 
     /// Calls fail: the store cannot be reached.

@@ -88,7 +88,13 @@ mod tests {
 
     #[test]
     fn what_others_write_is_no_id() {
-        for text in ["", "op_yDc_ZwwLpm00VBjH", "oneflight", "oneflight.x.1", "oneflight.1.1.a.b"] {
+        for text in [
+            "",
+            "op_yDc_ZwwLpm00VBjH",
+            "oneflight",
+            "oneflight.x.1",
+            "oneflight.1.1.a.b",
+        ] {
             assert_eq!(OpId::parse(text), None, "{text}");
         }
     }

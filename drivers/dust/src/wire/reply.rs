@@ -67,8 +67,14 @@ impl Failure {
         let message = response["message"].as_str().unwrap_or_default();
         let refused = |what: &str| {
             let message: String = message.chars().take(200).collect();
-            let said = if message.is_empty() { String::new() } else { format!(" ({message})") };
-            Self::Store(StoreError::refused(format_args!("Dust says {reason}{said}: {what}")))
+            let said = if message.is_empty() {
+                String::new()
+            } else {
+                format!(" ({message})")
+            };
+            Self::Store(StoreError::refused(format_args!(
+                "Dust says {reason}{said}: {what}"
+            )))
         };
         match &*reason {
             "held" => Self::Held,
@@ -109,8 +115,13 @@ impl Failure {
                  limit, or fill less often",
                 after.as_secs_f64()
             )),
-            Self::Held | Self::Occupied | Self::NotHeld | Self::Fenced | Self::Exists
-            | Self::Conflict | Self::NotJoined => {
+            Self::Held
+            | Self::Occupied
+            | Self::NotHeld
+            | Self::Fenced
+            | Self::Exists
+            | Self::Conflict
+            | Self::NotJoined => {
                 StoreError::unavailable(format_args!("Dust answers {self:?} to a {what}"))
             }
         }
@@ -173,10 +184,18 @@ mod tests {
 
     #[test]
     fn what_is_unknown_stays_opaque() {
-        for response in [json!({"reason": "%MatchError{}"}), json!({"reason": 7}), json!(null), json!("x")] {
+        for response in [
+            json!({"reason": "%MatchError{}"}),
+            json!({"reason": 7}),
+            json!(null),
+            json!("x"),
+        ] {
             let mut payload = json!({"status": "error", "response": response});
             let failure = read(&mut payload).unwrap_err();
-            assert!(matches!(failure, Failure::Store(StoreError::Unavailable(_))), "{failure:?}");
+            assert!(
+                matches!(failure, Failure::Store(StoreError::Unavailable(_))),
+                "{failure:?}"
+            );
         }
         let mut payload = json!([1]);
         assert!(read(&mut payload).is_err());

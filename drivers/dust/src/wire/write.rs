@@ -96,7 +96,12 @@ impl Write {
     }
 
     /// What the server tells of it, once it is done.
-    pub(crate) fn value(&self, token: Option<u64>, expires_at: Option<i64>, holder: &Value) -> Value {
+    pub(crate) fn value(
+        &self,
+        token: Option<u64>,
+        expires_at: Option<i64>,
+        holder: &Value,
+    ) -> Value {
         match &self.deed {
             Deed::Lease { .. } | Deed::Renew { .. } => json!({
                 "_type": "lease",

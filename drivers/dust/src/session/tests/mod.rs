@@ -20,7 +20,10 @@ fn settings(topic: &str, wire: Wire) -> Settings {
     Settings {
         topic: topic.to_owned(),
         wire,
-        scope: Scope { prefixes: Vec::new(), room: 1 << 20 },
+        scope: Scope {
+            prefixes: Vec::new(),
+            room: 1 << 20,
+        },
         process: 7,
         patience: Patience::DEFAULT,
     }
@@ -71,7 +74,10 @@ impl Said {
     }
 
     fn answer(&self, ticket: Ticket) -> Option<&Result<Done, Failure>> {
-        let mut answers = self.answers.iter().filter(|(answered, _)| *answered == ticket);
+        let mut answers = self
+            .answers
+            .iter()
+            .filter(|(answered, _)| *answered == ticket);
         let answer = answers.next().map(|(_, answer)| answer);
         assert!(answers.next().is_none(), "answered twice");
         answer
@@ -83,12 +89,20 @@ impl Said {
 
     fn text(&self, key: &str) -> Option<String> {
         match &self.session.mirror.row(&path(key))?.what {
-            crate::mirror::What::Text(text) => Some(String::from_utf8_lossy(&text.value).into_owned()),
+            crate::mirror::What::Text(text) => {
+                Some(String::from_utf8_lossy(&text.value).into_owned())
+            }
             _ => None,
         }
     }
 }
 
 fn lease(lock: &str, ttl: u64, holder: &str) -> Write {
-    Write { path: path(lock), deed: Deed::Lease { ttl: ms(ttl), holder: holder.to_owned() } }
+    Write {
+        path: path(lock),
+        deed: Deed::Lease {
+            ttl: ms(ttl),
+            holder: holder.to_owned(),
+        },
+    }
 }
