@@ -111,9 +111,16 @@ impl Lease {
     /// How long until it has surely lapsed; `None` if it has.
     pub(crate) fn remaining(&self, clock: &ServerClock, now: Moment) -> Option<Duration> {
         let left = self.expires_at.saturating_sub(clock.at_least(now));
-        // Whole milliseconds: to be asked for in the very one in which it lapses is to be asked too early.
-        let left = u64::try_from(left).ok()?.saturating_add(1);
-        Some(Duration::from_millis(left))
+        u64::try_from(left)
+            .ok()
+            .filter(|left| *left > 0)
+            .map(Duration::from_millis)
+    }
+
+    /// How long its holder may count on it.
+    pub(crate) fn assured(&self, clock: &ServerClock, now: Moment) -> Duration {
+        let left = self.expires_at.saturating_sub(clock.at_most(now));
+        Duration::from_millis(u64::try_from(left).unwrap_or(0))
     }
 
     /// How a watcher is told of it.

@@ -111,7 +111,7 @@ impl Backoff {
 
 impl Session {
     /// Somebody needs it.
-    pub(super) fn wanted(&mut self, now: Moment) {
+    pub(crate) fn wanted(&mut self, now: Moment) {
         if self.link == Link::Idle {
             self.down_since = Some(now);
             self.dial(now);
@@ -153,6 +153,18 @@ impl Session {
             self.lose(now, StoreError::unavailable(why));
         }
         self.turn(now);
+    }
+
+    /// Whoever drives it has ended: nothing is open, and what was to be sent will not be.
+    pub(crate) fn abort(&mut self, now: Moment, why: StoreError) {
+        self.outputs
+            .retain(|output| matches!(output, Output::Answer(..)));
+        if self.link != Link::Idle {
+            self.lose(now, why);
+            self.outputs
+                .retain(|output| matches!(output, Output::Answer(..)));
+            self.link = Link::Waiting { until: now };
+        }
     }
 
     pub(super) fn join(&mut self, now: Moment) {

@@ -180,6 +180,28 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// The answer that is next to be told, if nothing has to be done before.
+    pub(crate) fn next_answer(&mut self) -> Option<(Ticket, Result<Done, Failure>)> {
+        match self.outputs.pop_front()? {
+            Output::Answer(ticket, answer) => Some((ticket, answer)),
+            other => {
+                self.outputs.push_front(other);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// Whether the answer to this is yet to be told.
+    pub(crate) fn answers(&self, ticket: Ticket) -> bool {
+        let is_it =
+            |output: &Output| matches!(output, Output::Answer(known, _) if *known == ticket);
+        self.outputs.iter().any(is_it)
+    }
+
     /// What those who watch are to be told, all of it.
     pub(crate) fn news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)

@@ -82,17 +82,21 @@ impl Session {
         ticket
     }
 
-    /// Who asked has left. What was not sent is not; what was is settled all the same.
-    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+    /// Who asked has left. What was not sent is not; what was is settled all the same. Answers whether
+    /// there is a write that is not settled yet.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> bool {
         self.waits.abandon(ticket);
+        let mut unsettled = false;
         self.writes.retain(|_, pending| {
             let asked = pending.askers.contains(&ticket);
+            unsettled |= asked;
             pending.askers.retain(|&asker| asker != ticket);
             let useless =
                 asked && pending.askers.is_empty() && matches!(pending.stage, Stage::Queued(_));
             // A lease is given up even if nobody waits for it.
             !useless || matches!(pending.write.deed, Deed::Release { .. })
         });
+        unsettled
     }
 
     /// Gives up a lease. Nobody waits for it.
@@ -227,7 +231,10 @@ impl Session {
                 self.left(now);
             }
             Err(failure) => {
-                let again = self.writes.get(&number).and_then(|pending| pending.again.then(|| pending.off()));
+                let again = self
+                    .writes
+                    .get(&number)
+                    .and_then(|pending| pending.again.then(|| pending.off()));
                 self.settle(now, number, Err(failure));
                 // It may be held by what was sent before, which nobody has heard of yet.
                 if let Some(off) = again.flatten() {
@@ -275,7 +282,11 @@ impl Session {
             .is_some_and(|pending| pending.id == id)
         {
             self.settle(now, id.number, Ok(done));
-        } else if let Some(at) = self.written_off.iter().position(|off| off.number == id.number) {
+        } else if let Some(at) = self
+            .written_off
+            .iter()
+            .position(|off| off.number == id.number)
+        {
             // It lay somewhere on its way, and has happened after all.
             if let Some(off) = self.written_off.remove(at)
                 && let Some(token) = done.token.and_then(Token::new)
@@ -299,7 +310,14 @@ impl Session {
         for off in std::mem::take(&mut self.written_off) {
             let done = granted(self.mirror.row(&off.lock), &off.holder);
             match done.and_then(|done| done.token).and_then(Token::new) {
-                Some(token) => self.queue(now, Write { path: off.lock, deed: Deed::Release { token } }, None),
+                Some(token) => self.queue(
+                    now,
+                    Write {
+                        path: off.lock,
+                        deed: Deed::Release { token },
+                    },
+                    None,
+                ),
                 None => self.written_off.push_back(off),
             }
         }

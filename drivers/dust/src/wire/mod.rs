@@ -7,7 +7,8 @@ mod reply;
 mod write;
 
 pub(crate) use event::{Event, Op, Snapshot, SnapshotEntry};
-pub(crate) use frame::{Frame, Garbled, Message, Wire};
+pub use frame::Wire;
+pub(crate) use frame::{Frame, Message};
 pub(crate) use op_id::{OpId, Stamp};
 pub(crate) use reply::{Done, Failure, Joined, Reply, read as read_reply};
 pub(crate) use write::{Condition, Deed, Write, millis};

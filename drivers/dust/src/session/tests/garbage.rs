@@ -190,7 +190,10 @@ impl Run {
             }
             for (key, (seq, value)) in last {
                 let Some(row) = mirror.row(&path(key)) else {
-                    assert!(value.is_null() && mirror.revision(&path(key)).get() >= seq, "{key} is unknown");
+                    assert!(
+                        value.is_null() && mirror.revision(&path(key)).get() >= seq,
+                        "{key} is unknown"
+                    );
                     continue;
                 };
                 // A snapshot does not tell that the same was written again.

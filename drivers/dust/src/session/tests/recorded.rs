@@ -48,8 +48,12 @@ fn every_frame_is_read_and_written_back() {
                 let encoded = read.encode(wire).unwrap();
                 assert_eq!(Frame::decode(&encoded).as_ref(), Ok(&read));
                 // The TypeScript SDK spends two bytes more than it has to on a map.
-                if let (Wire::Msgpack, Message::Binary(bytes), Side::Server, Some((length, first))) =
-                    (wire, &encoded, frame.from, frame.binary)
+                if let (
+                    Wire::Msgpack,
+                    Message::Binary(bytes),
+                    Side::Server,
+                    Some((length, first)),
+                ) = (wire, &encoded, frame.from, frame.binary)
                 {
                     assert_eq!(bytes.len(), length, "{name}: {}", frame.text);
                     let head: String = bytes

@@ -193,7 +193,9 @@ fn a_lease_that_arrives_late_of_all_is_given_up() {
 #[test]
 fn who_is_held_by_itself_leaves_no_ghost() {
     let mut world = up(1);
-    let ticket = world.client(0, |session, now| session.write(now, lease("l", 60_000, "me")));
+    let ticket = world.client(0, |session, now| {
+        session.write(now, lease("l", 60_000, "me"))
+    });
     world.cut(0);
     world.rest_of_new();
     assert!(world.clients[0].said.session.is_up());
@@ -438,7 +440,10 @@ fn a_store_made_anew_is_told_as_a_gap() {
         world.settle();
     }
     let news = world.client(0, |session, _| session.news());
-    assert!(matches!(news[..], [News::Down(_), News::Changed(_), News::Up]), "{news:?}");
+    assert!(
+        matches!(news[..], [News::Down(_), News::Changed(_), News::Up]),
+        "{news:?}"
+    );
     assert_eq!(world.clients[0].said.session.mirror.seqs.through(), 0);
     assert_eq!(world.clients[0].said.session.mirror.rows().count(), 0);
 }
