@@ -25,6 +25,9 @@ pub(crate) struct Cli {
 
     /// Where the fleet meets: `sqlite:PATH`, a file that the processes of one machine share.
     ///
+    /// Or `dust+wss://HOST/ORG/STORE`, a store of a Dust server, with the token in $ONEFLIGHT_DUST_TOKEN or
+    /// in the file that `?token-file=PATH` names.
+    ///
     /// By default `oneflight/flights.db` in $XDG_STATE_HOME, or in ~/.local/state.
     #[arg(long, global = true, env = "ONEFLIGHT_STORE", value_name = "URL")]
     #[arg(

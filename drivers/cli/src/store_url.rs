@@ -1,4 +1,4 @@
-//! Which store to use: `sqlite:PATH`.
+//! Which store to use: `sqlite:PATH`, or `dust+wss://HOST/ORG/STORE`.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use oneflight_dust::{Address, BadAddress, DustStore};
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{Store, StoreError};
 
@@ -16,6 +17,9 @@ use crate::exit::Failure;
 pub(crate) enum StoreUrl {
     /// A file that the processes of one machine share; `None` for the user's own.
     Sqlite(Option<PathBuf>),
+    /// A store of a Dust server. What is wrong with it is told later: clap would show all of it, also a
+    /// token that should not be there.
+    Dust(Result<Address, BadAddress>),
 }
 
 /// Why a store URL is none.
@@ -26,7 +30,7 @@ pub(crate) enum BadUrl {
          use sqlite:PATH"
     )]
     Memory,
-    #[error("unknown scheme {0:?}; this program knows sqlite:PATH")]
+    #[error("unknown scheme {0:?}; this program knows sqlite:PATH and dust+wss://HOST/ORG/STORE")]
     UnknownScheme(String),
     #[error("a store URL begins with its scheme; for a file use sqlite:{0}")]
     NoScheme(String),
@@ -39,6 +43,7 @@ impl FromStr for StoreUrl {
         match url.split_once(':') {
             Some(("sqlite", "")) => Ok(Self::Sqlite(None)),
             Some(("sqlite", path)) => Ok(Self::Sqlite(Some(path_of(path).into()))),
+            Some(("dust" | "dust+ws" | "dust+wss", _)) => Ok(Self::Dust(url.parse())),
             Some(("memory", _)) => Err(BadUrl::Memory),
             Some((scheme, _)) if !scheme.contains('/') => {
                 Err(BadUrl::UnknownScheme(scheme.to_owned()))
@@ -59,7 +64,10 @@ fn path_of(rest: &str) -> &str {
 impl StoreUrl {
     /// Opens the store. [`StoreError::Unavailable`] if that may work at another time.
     pub(crate) fn open(&self) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
-        let Self::Sqlite(path) = self;
+        let path = match self {
+            Self::Sqlite(path) => path,
+            Self::Dust(address) => return open_dust(address.clone()),
+        };
         let path = match path {
             Some(path) => path.clone(),
             None => default_path(|name| env::var_os(name))?,
@@ -69,6 +77,17 @@ impl StoreUrl {
             Err(error @ StoreError::Unavailable(_)) => Ok(Err(error)),
             Err(error) => Err(Failure::own(error.to_string())),
         }
+    }
+}
+
+/// Nothing is connected yet.
+fn open_dust(
+    address: Result<Address, BadAddress>,
+) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
+    let address = address.map_err(|bad| Failure::own(bad.to_string()))?;
+    match DustStore::from_env(address) {
+        Ok(builder) => Ok(Ok(Arc::new(builder.build()))),
+        Err(error) => Err(Failure::own(error.to_string())),
     }
 }
 
@@ -104,6 +123,19 @@ mod tests {
         let relative = StoreUrl::Sqlite(Some("x y/z.db".into()));
         assert_eq!("sqlite:x y/z.db".parse(), Ok(relative));
         assert_eq!("sqlite:".parse(), Ok(StoreUrl::Sqlite(None)));
+    }
+
+    #[test]
+    fn a_dust_url_shows_no_token() {
+        let url = "dust+wss://dust.example/acme/flights?prefix=reports";
+        assert_eq!(url.parse(), Ok(StoreUrl::Dust(Ok(url.parse().unwrap()))));
+        let wrong = "dust+wss://dust.example/acme/flights?token=dust_tok_1";
+        let url: StoreUrl = wrong.parse().unwrap();
+        let failure = url.open().err().unwrap().message.unwrap();
+        assert!(
+            failure.contains("ONEFLIGHT_DUST_TOKEN") && !failure.contains("dust_tok"),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where a store is: `dust+wss://HOST/ORG/STORE`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::wire::Wire;
@@ -12,8 +13,9 @@ use crate::wire::Wire;
 /// | --- | --- |
 /// | `prefix=KEYS/BELOW` | only what is below is mirrored; may be given more than once |
 /// | `format=msgpack` | frames are written so, in place of JSON |
+/// | `token-file=PATH` | where [`DustStore::from_env`](crate::DustStore::from_env) finds the token |
 ///
-/// A token is no part of it, for addresses are shown. [`fmt::Display`] writes it as it was given.
+/// A token itself is no part of it, for addresses are shown. [`fmt::Display`] writes it as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     pub(crate) tls: bool,
@@ -23,6 +25,7 @@ pub struct Address {
     pub(crate) store: String,
     pub(crate) wire: Wire,
     pub(crate) prefixes: Vec<Box<str>>,
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// Why text is no [`Address`].
@@ -45,7 +48,9 @@ pub enum BadAddress {
     )]
     Token,
     /// An option is unknown, or its value is.
-    #[error("{0:?} is no option of a Dust store; there are prefix=PATH and format=json or msgpack")]
+    #[error(
+        "{0:?} is no option of a Dust store; there are prefix=PATH, format=json or msgpack, and token-file=PATH"
+    )]
     Option(String),
 }
 
@@ -82,12 +87,16 @@ impl FromStr for Address {
             store: path.to_owned(),
             wire: Wire::default(),
             prefixes: Vec::new(),
+            token_file: None,
         };
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
                 Some(("token", _)) => return Err(BadAddress::Token),
                 Some(("prefix", prefix)) if !prefix.is_empty() => {
                     address.prefixes.push(prefix.trim_matches('/').into())
+                }
+                Some(("token-file", path)) if !path.is_empty() => {
+                    address.token_file = Some(path.into());
                 }
                 Some(("format", "json")) => address.wire = Wire::Json,
                 Some(("format", "msgpack")) => address.wire = Wire::Msgpack,
@@ -129,7 +138,9 @@ impl fmt::Display for Address {
             .iter()
             .map(|prefix| format!("prefix={prefix}"));
         let format = (self.wire == Wire::Msgpack).then(|| "format=msgpack".to_owned());
-        for (n, option) in prefixes.chain(format).enumerate() {
+        let file = self.token_file.iter();
+        let file = file.map(|path| format!("token-file={}", path.display()));
+        for (n, option) in prefixes.chain(format).chain(file).enumerate() {
             write!(f, "{}{option}", if n == 0 { '?' } else { '&' })?;
         }
         Ok(())
@@ -144,7 +155,7 @@ mod tests {
     fn an_address_comes_back() {
         for text in [
             "dust+wss://dust.example/acme/flights",
-            "dust+ws://127.0.0.1:4000/test/blog?prefix=users/eu&prefix=x&format=msgpack",
+            "dust+ws://127.0.0.1:4000/test/blog?prefix=users/eu&prefix=x&format=msgpack&token-file=/run/t",
             "dust+wss://[::1]:8443/o/01a20a23-81d0-7567-81bb-4b7829dc9822",
         ] {
             let address: Address = text.parse().unwrap();

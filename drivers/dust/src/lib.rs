@@ -2,10 +2,11 @@
 //! A [`Store`](oneflight_store::Store) on a Dust server, shared with the fleets of Dust's own SDKs.
 //!
 //! ```no_run
+//! use oneflight_dust::DustStore;
+//!
 //! let address = "dust+wss://dust.example/acme/flights".parse()?;
-//! let token = std::env::var("ONEFLIGHT_DUST_TOKEN").unwrap_or_default();
-//! let store = oneflight_dust::DustStore::new(address, &token);
-//! # Ok::<(), oneflight_dust::BadAddress>(())
+//! let store = DustStore::from_env(address)?.mirror("reports").build();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod address;
@@ -24,5 +25,5 @@ mod task;
 mod wire;
 
 pub use address::{Address, BadAddress};
-pub use store::{Builder, DustStore, read_token};
+pub use store::{Builder, DustStore};
 pub use wire::Wire;

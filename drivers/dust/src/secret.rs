@@ -15,9 +15,26 @@ impl Secret {
         Self(text.trim().into())
     }
 
+    /// What the environment says.
+    pub(crate) fn from_env() -> Result<Self, StoreError> {
+        match std::env::var("ONEFLIGHT_DUST_TOKEN") {
+            Ok(text) if !text.trim().is_empty() => Ok(Self::new(&text)),
+            _ => Err(StoreError::refused(
+                "there is no token for the Dust store: put it into ONEFLIGHT_DUST_TOKEN, or into a \
+                 file that the store's URL names (token-file=PATH)",
+            )),
+        }
+    }
+
     /// Reads it from a file, which holds nothing else.
     pub(crate) fn read(path: &Path) -> Result<Self, StoreError> {
         match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => {
+                let path = path.display();
+                Err(StoreError::refused(format_args!(
+                    "the token's file {path} is empty"
+                )))
+            }
             Ok(text) => Ok(Self::new(&text)),
             Err(error) => {
                 let path = path.display();

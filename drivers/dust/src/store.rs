@@ -3,7 +3,6 @@
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +75,23 @@ impl DustStore {
     #[must_use]
     pub fn new(address: Address, token: &str) -> Self {
         Self::builder(address, token).build()
+    }
+
+    /// The store at this address, with the token that is in the file which the address names, else in
+    /// the environment as `ONEFLIGHT_DUST_TOKEN`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if there is no token.
+    pub fn from_env(address: Address) -> Result<Builder, StoreError> {
+        let secret = match &address.token_file {
+            Some(file) => Secret::read(file)?,
+            None => Secret::from_env()?,
+        };
+        Ok(Builder {
+            secret,
+            ..Self::builder(address, "")
+        })
     }
 
     /// The store at this address, for who has this token, with options.
@@ -174,15 +190,6 @@ impl Builder {
         let shared = Shared::new(self.address, self.secret, settings, device, self.runtime);
         DustStore(Arc::new(Owner(Desk(Arc::new(shared)))))
     }
-}
-
-/// The token in a file, for whoever does not want it in the environment.
-///
-/// # Errors
-///
-/// [`StoreError::Refused`] with the file's name if it cannot be read.
-pub fn read_token(path: impl AsRef<Path>) -> Result<String, StoreError> {
-    Secret::read(path.as_ref()).map(|secret| secret.reveal().to_owned())
 }
 
 impl fmt::Debug for DustStore {

@@ -2,7 +2,7 @@
 #![cfg_attr(all(feature = "tokio", feature = "sqlite"), doc = include_str!("../README.md"))]
 #![cfg_attr(
     not(all(feature = "tokio", feature = "sqlite")),
-    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `sqlite`."
+    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `sqlite`, `dust`."
 )]
 
 /// The pure state machine, for embedding it in a runtime of your own.
@@ -12,6 +12,12 @@ pub use oneflight_store as store;
 
 pub use oneflight_store::{Holder, MemoryStore, Revision, Store, StoreError, Token};
 
+/// The Dust store: its address and its options.
+#[cfg(feature = "dust")]
+pub use oneflight_dust as dust;
+
+#[cfg(feature = "dust")]
+pub use oneflight_dust::DustStore;
 #[cfg(feature = "sqlite")]
 pub use oneflight_sqlite::{OpenError, SqliteStore};
 #[cfg(feature = "tokio")]

@@ -18,7 +18,8 @@ use crate::clock::{Moment, ServerClock, ms};
 use crate::path::Path;
 use crate::wire::{Event, Op, OpId, Snapshot, Stamp};
 
-pub(crate) use row::{Lease, Row, Text, What};
+use row::Text;
+pub(crate) use row::{Row, What};
 pub(crate) use seqs::Seqs;
 
 /// How many paths are remembered that hold nothing any more: with them goes the highest token granted

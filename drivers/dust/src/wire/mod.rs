@@ -6,7 +6,7 @@ mod op_id;
 mod reply;
 mod write;
 
-pub(crate) use event::{Event, Op, Snapshot, SnapshotEntry};
+pub(crate) use event::{Event, Op, Snapshot};
 pub use frame::Wire;
 pub(crate) use frame::{Frame, Message};
 pub(crate) use op_id::{OpId, Stamp};
