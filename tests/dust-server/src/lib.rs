@@ -23,8 +23,8 @@
 //!
 //! **Read in the source** of the real server by those who recorded it: a disconnect releases nothing; a
 //! fence does not bind lease operations; a channel hears of events before it catches up, and broadcasts
-//! after the commit, in a process of its own (hence [`Later`]); `store_archived` and `limit_exceeded`
-//! exist.
+//! after the commit, in a process of its own (hence [`Later`]); an `Origin` that it does not know is not
+//! let in (here: any); `store_archived` and `limit_exceeded` exist.
 //!
 //! **Inferred**: a `last_store_seq` that is no number is above all numbers, as `null` was recorded to be; a
 //! channel that gets something it does not know dies of it, whatever it is; bytes that are not msgpack end

@@ -133,6 +133,26 @@ fn a_lapsed_lease_is_not_held_by_its_holder_either() {
 }
 
 #[test]
+fn a_forged_lease_is_a_lease() {
+    let mut world = World::new();
+    let id = world.joined(T);
+    let forged = json!({"_type": "lease", "expires_at": world.now + 1000});
+    world
+        .write(id, json!({"op": "set", "path": "l", "value": forged}))
+        .unwrap();
+    assert_eq!(world.write(id, lease("l", 1000)), reason("held"));
+    world.now += 1000;
+    world.write(id, lease("l", 1000)).unwrap();
+    // What is written over it frees it, whoever it was.
+    world
+        .write(id, json!({"op": "set", "path": "l", "value": 1}))
+        .unwrap();
+    assert_eq!(world.write(id, lease("l", 1000)), reason("occupied"));
+    let renewed = world.write(id, json!({"op": "renew", "path": "l", "token": 2}));
+    assert_eq!(renewed, reason("not_held"));
+}
+
+#[test]
 fn a_disconnect_releases_nothing() {
     let mut world = World::new();
     let (holder, other) = (world.joined(T), world.joined(T));

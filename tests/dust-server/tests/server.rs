@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use network::Client;
 use oneflight_test_dust::{DustServer, Fate, READ_ONLY, STORE, TOKEN, Which, Wire, rate_limited};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 
 #[test]
@@ -42,6 +43,17 @@ fn who_is_not_let_in_is_told_nothing() {
     assert_eq!(refusal("bad"), (403, Vec::new()));
     server.forbid(true);
     assert_eq!(refusal(TOKEN), (403, Vec::new()));
+    server.forbid(false);
+    let mut request = Client::url(&server, "a", TOKEN, Wire::Json)
+        .into_client_request()
+        .unwrap();
+    request
+        .headers_mut()
+        .insert("Origin", "http://localhost".parse().unwrap());
+    assert!(matches!(
+        Client::open(&server, request, Wire::Json),
+        Err(Error::Http(_))
+    ));
     assert_eq!(server.traffic(), []);
 }
 
