@@ -110,7 +110,8 @@ impl DustServer {
         self.shared.lock().now()
     }
 
-    /// Lets time pass at once: leases lapse, and connections have been silent for longer.
+    /// Lets time pass at once: leases lapse, and connections have been silent for longer, so that 60 s end
+    /// all of them.
     pub fn advance(&self, by: Duration) {
         self.shared.change(|state| state.advance(by));
     }

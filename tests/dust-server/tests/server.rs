@@ -95,7 +95,7 @@ fn what_is_not_json_ends_the_connection() {
 fn the_dead_say_nothing_and_come_back_with_what_was_committed() {
     let server = DustServer::new();
     let mut client = Client::joined(&server, "a");
-    client.write("lease", "l", json!({"ttl_ms": 60_000}));
+    client.write("lease", "l", json!({"ttl_ms": 50_000}));
     client.next();
     client.answer();
     server.kill();
@@ -109,7 +109,7 @@ fn the_dead_say_nothing_and_come_back_with_what_was_committed() {
     let mut client = Client::joined(&server, "a");
     client.write("lease", "l", json!({}));
     assert_eq!(client.answer()["response"]["reason"], "held");
-    server.advance(Duration::from_secs(60));
+    server.advance(Duration::from_secs(50));
     client.write("lease", "l", json!({}));
     assert_eq!(client.next_seq(), 2);
 }
