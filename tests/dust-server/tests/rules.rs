@@ -182,6 +182,9 @@ fn tokens_are_those_of_the_lease_and_grow() {
         .write(id, json!({"op": "release", "path": "l", "token": 1}))
         .unwrap();
     assert_eq!(world.write(id, lease("l", 1000)).unwrap()["token"], 4);
+    let log = world.dust.store_mut("test/blog").log();
+    let ops: Vec<_> = log.iter().map(|op| op.op.as_str()).collect();
+    assert_eq!(ops, ["lease", "renew", "release", "lease"]);
 }
 
 #[test]

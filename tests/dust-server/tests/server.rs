@@ -121,7 +121,7 @@ fn the_paused_answer_later() {
     server.pause();
     client.write("set", "k", json!({"value": 1}));
     std::thread::scope(|scope| {
-        let newcomer = scope.spawn(|| Client::joined(&server, "b"));
+        let newcomer = scope.spawn(|| Client::connect(&server, "b"));
         std::thread::sleep(Duration::from_millis(20));
         assert!(server.log(STORE).is_empty());
         assert!(!newcomer.is_finished());
