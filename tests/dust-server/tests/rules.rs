@@ -276,6 +276,7 @@ fn one_write_too_many_in_a_minute() {
     let id = world.joined(T);
     world.write(id, lease("l", 1000)).unwrap();
     assert_eq!(world.write(id, lease("l", 1000)), reason("held"));
+    world.now += 1000;
     let limited = Err(json!({"reason": "rate_limited", "retry_after_ms": 60_000}));
     assert_eq!(world.write(id, lease("m", 1000)), limited);
     world.now += 60_000;
@@ -431,7 +432,9 @@ fn silence_is_ended() {
 #[test]
 fn what_nobody_understands_ends_the_channel_or_the_connection() {
     let mut world = World::new();
-    let id = world.joined(T);
+    let id = world.connect();
+    let heartbeat = world.push(id, T, "heartbeat", json!({})).0;
+    assert_eq!(heartbeat, reason("unmatched topic"));
     let other = world.joined(T);
     for (event, payload) in [
         ("write", json!(1)),
