@@ -29,7 +29,7 @@ pub const STORE: &str = "test/blog";
 pub const STORE_UUID: &str = "01a20a23-81d0-7567-81bb-4b7829dc9822";
 
 /// Longer than anything takes, however busy the machine.
-const BOUND: Duration = Duration::from_secs(120);
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
 
 /// Ports from which no client's end of a connection is taken, where Linux has its usual range. Else a
 /// client that looks for a dead server could find itself there, and the server could not come back.
@@ -110,7 +110,8 @@ impl DustServer {
         self.shared.lock().now()
     }
 
-    /// Lets time pass at once: leases lapse, and connections have been silent for longer.
+    /// Lets time pass at once: leases lapse, and connections have been silent for longer, so that 60 s end
+    /// all of them.
     pub fn advance(&self, by: Duration) {
         self.shared.change(|state| state.advance(by));
     }

@@ -133,6 +133,26 @@ fn a_lapsed_lease_is_not_held_by_its_holder_either() {
 }
 
 #[test]
+fn a_forged_lease_is_a_lease() {
+    let mut world = World::new();
+    let id = world.joined(T);
+    let forged = json!({"_type": "lease", "expires_at": world.now + 1000});
+    world
+        .write(id, json!({"op": "set", "path": "l", "value": forged}))
+        .unwrap();
+    assert_eq!(world.write(id, lease("l", 1000)), reason("held"));
+    world.now += 1000;
+    world.write(id, lease("l", 1000)).unwrap();
+    // What is written over it frees it, whoever it was.
+    world
+        .write(id, json!({"op": "set", "path": "l", "value": 1}))
+        .unwrap();
+    assert_eq!(world.write(id, lease("l", 1000)), reason("occupied"));
+    let renewed = world.write(id, json!({"op": "renew", "path": "l", "token": 2}));
+    assert_eq!(renewed, reason("not_held"));
+}
+
+#[test]
 fn a_disconnect_releases_nothing() {
     let mut world = World::new();
     let (holder, other) = (world.joined(T), world.joined(T));
@@ -162,6 +182,9 @@ fn tokens_are_those_of_the_lease_and_grow() {
         .write(id, json!({"op": "release", "path": "l", "token": 1}))
         .unwrap();
     assert_eq!(world.write(id, lease("l", 1000)).unwrap()["token"], 4);
+    let log = world.dust.store_mut("test/blog").log();
+    let ops: Vec<_> = log.iter().map(|op| op.op.as_str()).collect();
+    assert_eq!(ops, ["lease", "renew", "release", "lease"]);
 }
 
 #[test]
@@ -253,6 +276,7 @@ fn one_write_too_many_in_a_minute() {
     let id = world.joined(T);
     world.write(id, lease("l", 1000)).unwrap();
     assert_eq!(world.write(id, lease("l", 1000)), reason("held"));
+    world.now += 1000;
     let limited = Err(json!({"reason": "rate_limited", "retry_after_ms": 60_000}));
     assert_eq!(world.write(id, lease("m", 1000)), limited);
     world.now += 60_000;
@@ -408,7 +432,9 @@ fn silence_is_ended() {
 #[test]
 fn what_nobody_understands_ends_the_channel_or_the_connection() {
     let mut world = World::new();
-    let id = world.joined(T);
+    let id = world.connect();
+    let heartbeat = world.push(id, T, "heartbeat", json!({})).0;
+    assert_eq!(heartbeat, reason("unmatched topic"));
     let other = world.joined(T);
     for (event, payload) in [
         ("write", json!(1)),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use network::Client;
 use oneflight_test_dust::{DustServer, Fate, READ_ONLY, STORE, TOKEN, Which, Wire, rate_limited};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 
 #[test]
@@ -42,6 +43,17 @@ fn who_is_not_let_in_is_told_nothing() {
     assert_eq!(refusal("bad"), (403, Vec::new()));
     server.forbid(true);
     assert_eq!(refusal(TOKEN), (403, Vec::new()));
+    server.forbid(false);
+    let mut request = Client::url(&server, "a", TOKEN, Wire::Json)
+        .into_client_request()
+        .unwrap();
+    request
+        .headers_mut()
+        .insert("Origin", "http://localhost".parse().unwrap());
+    assert!(matches!(
+        Client::open(&server, request, Wire::Json),
+        Err(Error::Http(_))
+    ));
     assert_eq!(server.traffic(), []);
 }
 
@@ -83,7 +95,7 @@ fn what_is_not_json_ends_the_connection() {
 fn the_dead_say_nothing_and_come_back_with_what_was_committed() {
     let server = DustServer::new();
     let mut client = Client::joined(&server, "a");
-    client.write("lease", "l", json!({"ttl_ms": 60_000}));
+    client.write("lease", "l", json!({"ttl_ms": 50_000}));
     client.next();
     client.answer();
     server.kill();
@@ -97,7 +109,7 @@ fn the_dead_say_nothing_and_come_back_with_what_was_committed() {
     let mut client = Client::joined(&server, "a");
     client.write("lease", "l", json!({}));
     assert_eq!(client.answer()["response"]["reason"], "held");
-    server.advance(Duration::from_secs(60));
+    server.advance(Duration::from_secs(50));
     client.write("lease", "l", json!({}));
     assert_eq!(client.next_seq(), 2);
 }
@@ -109,7 +121,7 @@ fn the_paused_answer_later() {
     server.pause();
     client.write("set", "k", json!({"value": 1}));
     std::thread::scope(|scope| {
-        let newcomer = scope.spawn(|| Client::joined(&server, "b"));
+        let newcomer = scope.spawn(|| Client::connect(&server, "b"));
         std::thread::sleep(Duration::from_millis(20));
         assert!(server.log(STORE).is_empty());
         assert!(!newcomer.is_finished());

@@ -7,6 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::header::ORIGIN;
 
 use super::link;
 use super::state::Shared;
@@ -84,6 +85,10 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         };
         if request.uri().path() != PATH {
             return Err(refuse(StatusCode::NOT_FOUND));
+        }
+        // Phoenix lets in only the origins that it knows: SDKs have none.
+        if request.headers().contains_key(ORIGIN) {
+            return Err(refuse(StatusCode::FORBIDDEN));
         }
         let query = request.uri().query().unwrap_or_default();
         let (id, parcels) = shared

@@ -38,10 +38,14 @@ impl Entry {
         self.kind == "lease"
     }
 
-    /// The token of a lease that has not lapsed.
+    /// A lease that has not lapsed.
+    pub(super) fn lives(&self, now: Millis) -> bool {
+        self.is_lease() && self.value["expires_at"].as_u64() > Some(now)
+    }
+
+    /// The token of such a lease.
     pub(super) fn held(&self, now: Millis) -> Option<u64> {
-        let lives = self.is_lease() && self.value["expires_at"].as_u64() > Some(now);
-        self.value["token"].as_u64().filter(|_| lives)
+        self.value["token"].as_u64().filter(|_| self.lives(now))
     }
 }
 

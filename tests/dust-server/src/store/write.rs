@@ -102,7 +102,7 @@ impl Store {
             "lease" => {
                 match entry {
                     Some(entry) if !entry.is_lease() => return Err("occupied"),
-                    Some(entry) if entry.held(now).is_some() => return Err("held"),
+                    Some(entry) if entry.lives(now) => return Err("held"),
                     _ => {}
                 }
                 let lease = lease(now, write, &write["holder"], seq)?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use oneflight_test_dust::{DustServer, Frame, Message, STORE, TOKEN, Wire};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage, WebSocket};
 
 /// Longer than anything takes.
@@ -28,14 +30,26 @@ impl Client {
         token: &str,
         wire: Wire,
     ) -> tungstenite::Result<Self> {
+        let request = Self::url(server, device, token, wire).into_client_request();
+        Self::open(server, request?, wire)
+    }
+
+    pub(crate) fn url(server: &DustServer, device: &str, token: &str, wire: Wire) -> String {
         let vsn = if wire == Wire::Json { "2.0.0" } else { "3.0.0" };
-        let url = format!(
+        format!(
             "{}?token={token}&device_id={device}&capver=3&vsn={vsn}",
             server.url()
-        );
+        )
+    }
+
+    pub(crate) fn open(
+        server: &DustServer,
+        request: Request,
+        wire: Wire,
+    ) -> tungstenite::Result<Self> {
         let stream = TcpStream::connect(server.address())?;
         stream.set_read_timeout(Some(BOUND))?;
-        match tungstenite::client(url, stream) {
+        match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Self {
                 socket,
                 wire,
