@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use oneflight_dust::DustStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{
     AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, MemoryStore, Publication, Revision,
     Store, Token,
 };
 use oneflight_tokio::{Error, Landing, SingleFlight, Source};
+use oneflight_test_dust::{DustServer, STORE, TOKEN};
 use tokio::sync::{Notify, oneshot};
 
 use self::told::Told;
@@ -54,6 +56,44 @@ impl Ground for Sqlite {
     fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(self.0.path().join("store.db")).unwrap())
     }
+}
+
+/// A server that does as Dust does.
+#[derive(Debug)]
+pub struct Dust(DustServer);
+
+impl Ground for Dust {
+    fn new() -> Self {
+        Self(DustServer::new())
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(open_dust(&self.0))
+    }
+}
+
+/// The same with mirrors that are behind, each by another time, and with events out of order.
+#[derive(Debug)]
+pub struct DustBehind(DustServer);
+
+impl Ground for DustBehind {
+    fn new() -> Self {
+        let server = DustServer::new();
+        server.reorder(Duration::from_millis(5), 7);
+        Self(server)
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        let store = open_dust(&self.0);
+        let behind = Duration::from_millis(fastrand::u64(..=40));
+        self.0.delay_events(store.device(), behind);
+        Arc::new(store)
+    }
+}
+
+fn open_dust(server: &DustServer) -> DustStore {
+    let address = format!("dust+ws://{}/{STORE}", server.address());
+    DustStore::new(address.parse().unwrap(), TOKEN)
 }
 
 /// How a call in a scenario ends.

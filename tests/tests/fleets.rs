@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
-use oneflight_tests::fleet::{self, Ground, Memory, Sqlite};
+use oneflight_tests::fleet::{self, Dust, DustBehind, Ground, Memory, Sqlite};
 
 /// Runs a scenario on both runtimes.
 fn on_both<G: Ground, F: Future<Output = ()>>(scenario: fn(G) -> F) {
@@ -47,4 +47,6 @@ macro_rules! fleets {
 fleets! {
     memory: Memory;
     sqlite: Sqlite;
+    dust: Dust;
+    dust_behind: DustBehind;
 }

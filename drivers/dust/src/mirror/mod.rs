@@ -18,7 +18,6 @@ use crate::clock::{Moment, ServerClock, ms};
 use crate::path::Path;
 use crate::wire::{Event, Op, OpId, Snapshot, Stamp};
 
-use row::Text;
 pub(crate) use row::{Row, What};
 pub(crate) use seqs::Seqs;
 

@@ -197,7 +197,7 @@ impl Session {
 
     /// The channel has ended here or there.
     pub(super) fn left(&mut self, now: Moment) {
-        self.unsettle();
+        self.writes.unsettle();
         self.join(now);
     }
 
@@ -221,7 +221,7 @@ impl Session {
         if self.news_up {
             self.tell_down(&why);
         }
-        self.unsettle();
+        self.writes.unsettle();
         self.fail(now, why);
     }
 

@@ -26,7 +26,7 @@ mod writes;
 
 pub(crate) use writes::device_id;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use oneflight_store::StoreError;
@@ -37,7 +37,7 @@ use crate::wire::{Done, Failure, Frame, Message, Wire};
 
 use link::{Backoff, Link};
 use waits::Waits;
-use writes::{Pending, WrittenOff};
+use writes::{Ledger, WrittenOff};
 
 /// How patient a session is.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +110,10 @@ pub(crate) struct Session {
     backoff: Backoff,
     pub(crate) mirror: Mirror,
     pub(crate) clock: ServerClock,
-    /// What is not settled, by number.
-    writes: BTreeMap<u64, Pending>,
+    /// What is not settled.
+    writes: Ledger,
+    /// When a write was last answered.
+    answered: Moment,
     written_off: VecDeque<WrittenOff>,
     waits: Waits,
     /// Numbers for tickets, references and operations.
@@ -155,7 +157,8 @@ impl Session {
             settings,
             link: Link::Idle,
             clock: ServerClock::new(now, wall),
-            writes: BTreeMap::new(),
+            writes: Ledger::default(),
+            answered: now,
             written_off: VecDeque::new(),
             waits: Waits::default(),
             last: 0,

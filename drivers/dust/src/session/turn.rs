@@ -23,7 +23,9 @@ impl Session {
             Link::Idle => None,
             Link::Waiting { until } => Some(*until),
             Link::Dialing { since } => Some(since.saturating_add(DIALING)),
-            Link::Joining { since, .. } => Some(since.saturating_add(patience.answer)),
+            Link::Joining { since, .. } => {
+                Some(since.max(&self.heard).saturating_add(patience.answer))
+            }
             Link::CatchingUp { .. } => Some(self.heard.saturating_add(patience.answer)),
             Link::Leaving { since, .. } => Some(since.saturating_add(LEAVING)),
             Link::Up { .. } => [self.gap_over(), self.writes_due()]
@@ -66,14 +68,18 @@ impl Session {
                     StoreError::unavailable("the connection is not made in time"),
                 );
             }
-            Link::Joining { since, .. } if since.saturating_add(patience.answer) <= now => {
+            Link::Joining { since, .. }
+                if since.max(&self.heard).saturating_add(patience.answer) <= now =>
+            {
                 self.lose(now, lost("the join"));
             }
             Link::CatchingUp { .. } if self.heard.saturating_add(patience.answer) <= now => {
                 self.lose(now, lost("with all of the past"));
             }
             Link::Leaving { since, .. } if since.saturating_add(LEAVING) <= now => self.left(now),
-            Link::Up { .. } if self.misses_an_answer(now) => self.lose(now, lost("a write")),
+            Link::Up { .. } if self.answer_due().is_some_and(|due| due <= now) => {
+                self.lose(now, lost("a write"))
+            }
             _ => {}
         }
         if self.link.is_connected() && self.heartbeat.next <= now {

@@ -1,6 +1,9 @@
 //! Waits for the mirror to have come so far.
 
+use std::collections::BTreeSet;
+
 use oneflight_store::StoreError;
+use serde_json::json;
 
 use super::{Session, Ticket};
 use crate::clock::Moment;
@@ -10,7 +13,7 @@ use crate::wire::{Done, Failure};
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     /// For an operation; with zero, for the session to be up.
-    reach: Vec<(Ticket, u64)>,
+    reach: BTreeSet<(u64, Ticket)>,
     /// For whatever was committed before they asked: to be asked for.
     latest: Vec<Ticket>,
     /// The same, asked for under this reference.
@@ -23,7 +26,7 @@ pub(super) struct Waits {
 
 impl Waits {
     pub(super) fn abandon(&mut self, ticket: Ticket) {
-        self.reach.retain(|(waiting, _)| *waiting != ticket);
+        self.reach.retain(|(_, waiting)| *waiting != ticket);
         let asked = self.asked.iter_mut().map(|(_, asked)| asked);
         for tickets in asked.chain([&mut self.latest, &mut self.by_join]) {
             tickets.retain(|waiting| *waiting != ticket);
@@ -38,7 +41,7 @@ impl Waits {
 
     /// The join is done, with everything up to this operation.
     pub(super) fn joined(&mut self, through: u64) {
-        let by_join = self.by_join.drain(..).map(|ticket| (ticket, through));
+        let by_join = self.by_join.drain(..).map(|ticket| (through, ticket));
         self.reach.extend(by_join);
     }
 
@@ -60,10 +63,9 @@ impl Waits {
 
     fn drain(&mut self) -> Vec<Ticket> {
         self.lost();
+        let reach = std::mem::take(&mut self.reach).into_iter();
         let latest = self.latest.drain(..);
-        latest
-            .chain(self.reach.drain(..).map(|(ticket, _)| ticket))
-            .collect()
+        latest.chain(reach.map(|(_, ticket)| ticket)).collect()
     }
 }
 
@@ -73,7 +75,7 @@ impl Session {
         let ticket = self.ticket();
         self.wanted(now);
         self.mirror.seqs.exists(seq);
-        self.waits.reach.push((ticket, seq));
+        self.waits.reach.insert((seq, ticket));
         self.turn(now);
         ticket
     }
@@ -104,13 +106,7 @@ impl Session {
     pub(super) fn status(&mut self, join: &str) -> String {
         let reference = self.reference();
         let topic = self.settings.topic.clone();
-        self.send(
-            Some(join),
-            &reference,
-            &topic,
-            "status",
-            super::writes::nothing(),
-        );
+        self.send(Some(join), &reference, &topic, "status", json!({}));
         reference
     }
 
@@ -123,7 +119,7 @@ impl Session {
         match current {
             Some(current) => {
                 self.mirror.seqs.exists(current);
-                let reach = tickets.into_iter().map(|ticket| (ticket, current));
+                let reach = tickets.into_iter().map(|ticket| (current, ticket));
                 self.waits.reach.extend(reach);
             }
             None => {
@@ -142,12 +138,17 @@ impl Session {
     /// Answers those who have waited long enough.
     pub(super) fn end_waits(&mut self) {
         let through = self.mirror.seqs.through();
-        let up = self.is_up();
-        let (done, rest) = std::mem::take(&mut self.waits.reach)
-            .into_iter()
-            .partition::<Vec<_>, _>(|(_, seq)| if *seq == 0 { up } else { *seq <= through });
-        self.waits.reach = rest;
-        for (ticket, _) in done {
+        let rest = if self.is_up() {
+            self.waits.reach.split_off(&(through.saturating_add(1), 0))
+        } else {
+            // Those who wait for it to be up stay.
+            let mut rest = self.waits.reach.split_off(&(through.saturating_add(1), 0));
+            let mut up = std::mem::take(&mut self.waits.reach);
+            self.waits.reach = up.split_off(&(1, 0));
+            rest.append(&mut up);
+            rest
+        };
+        for (_, ticket) in std::mem::replace(&mut self.waits.reach, rest) {
             self.answer(ticket, Ok(Done::default()));
         }
     }
