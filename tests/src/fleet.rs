@@ -192,6 +192,13 @@ pub async fn every_key_is_filled_once_without_copies(ground: impl Ground) {
     check(&crowd(&ground, 4, 0, 20_000, 2_000).await);
 }
 
+/// Eight processes that all want each of 200 keys at the same time, for stores a network away.
+pub async fn eight_processes_fill_every_key_once(ground: impl Ground) {
+    let crowd = crowd(&ground, 8, 0, 1_600, 200).await;
+    println!("{crowd:?}");
+    assert_eq!((crowd.fills, crowd.refilled, crowd.sources[0]), (200, 0, 200));
+}
+
 #[track_caller]
 fn check(crowd: &Crowd) {
     println!("{crowd:?}");

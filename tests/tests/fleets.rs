@@ -18,13 +18,12 @@ fn on_both<G: Ground, F: Future<Output = ()>>(scenario: fn(G) -> F) {
 }
 
 macro_rules! fleets {
-    ($($store:ident: $ground:ty;)*) => { $(
+    ($($store:ident: $ground:ty, $($own:ident)*;)*) => { $(
         mod $store {
             use super::*;
 
             fleets!(of $ground:
-                every_key_is_filled_once
-                every_key_is_filled_once_without_copies
+                $($own)*
                 an_abort_hands_over
                 a_panic_hands_over
                 a_caller_that_leaves_hands_over
@@ -45,8 +44,8 @@ macro_rules! fleets {
 }
 
 fleets! {
-    memory: Memory;
-    sqlite: Sqlite;
-    dust: Dust;
-    dust_behind: DustBehind;
+    memory: Memory, every_key_is_filled_once every_key_is_filled_once_without_copies;
+    sqlite: Sqlite, every_key_is_filled_once every_key_is_filled_once_without_copies;
+    dust: Dust, eight_processes_fill_every_key_once;
+    dust_behind: DustBehind, eight_processes_fill_every_key_once;
 }
