@@ -8,19 +8,17 @@
 //! for by joining again, which tells all of the past. If by then the key has moved on above what the caller
 //! has seen, the lease is given up at once, and the caller gets the newer value.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use oneflight_store::{Claim, ClaimRequest, StoreError, Token};
 
-use super::{Desk, guard, token_of};
+use super::{Desk, Grant, guard, lease_at, occupied, token_of};
 use crate::audience::key_state;
 use crate::clock::Moment;
 use crate::holder::Label;
 use crate::mirror::What;
 use crate::path::Path;
 use crate::session::Session;
-use crate::shared::Shared;
 use crate::wire::{Deed, Failure};
 
 /// How often a claim looks again because what it was told of has passed by.
@@ -35,23 +33,6 @@ enum Step {
     Own(Token, Duration),
     /// The lock seems to be free.
     Lease,
-}
-
-/// A lease in hand, given up if nobody takes it.
-struct Grant {
-    shared: Arc<Shared>,
-    lock: Path,
-    token: Option<Token>,
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if let Some(token) = self.token {
-            let lock = self.lock.clone();
-            self.shared
-                .with(|state, now| state.session.release(now, lock, token));
-        }
-    }
 }
 
 impl Desk {
@@ -75,33 +56,24 @@ impl Desk {
             match self.write(lock.clone(), Deed::Lease { ttl, holder }).await {
                 Ok(done) => {
                     let token = token_of(done)?;
-                    let mut grant = Grant {
-                        shared: Arc::clone(&self.0),
-                        lock: lock.clone(),
-                        token: Some(token),
-                    };
+                    let grant = Grant::new(&self.0, &lock, token);
                     self.reach(token.get()).await?;
                     let claim = self.granted(&key, &request, token, ttl)?;
-                    if let Claim::Granted { .. } = claim {
-                        grant.token = None;
+                    match claim {
+                        Claim::Granted { .. } => grant.keep(),
+                        Claim::Newer { .. } | Claim::Held { .. } => grant.give_up().await,
                     }
                     return Ok(claim);
                 }
                 // By whom, the mirror knows when it is told of all that was before.
                 Err(Failure::Held) => {
-                    refused = self.look(|session, now| lease_at(session, now, &lock));
+                    refused = self.look(|session, _| lease_at(session, &lock));
                     if refused.is_none() {
                         self.catch_up().await?;
-                        refused = self.look(|session, now| lease_at(session, now, &lock));
+                        refused = self.look(|session, _| lease_at(session, &lock));
                     }
                 }
-                Err(Failure::Occupied) => {
-                    return Err(StoreError::Malformed {
-                        key: Arc::clone(lock.text()),
-                        reason: "it is the lock of a fill, and holds something that is no lease"
-                            .into(),
-                    });
-                }
+                Err(Failure::Occupied) => return Err(occupied(&lock)),
                 Err(failure) => return Err(failure.into_error("claim")),
             }
         }
@@ -135,14 +107,6 @@ impl Desk {
                 generation: state.revision,
             })
         })
-    }
-}
-
-/// The token of the lease that stands there, lapsed or not.
-fn lease_at(session: &mut Session, _now: Moment, lock: &Path) -> Option<Token> {
-    match &session.mirror.row(lock)?.what {
-        What::Lease(lease) => Some(lease.token),
-        What::Gone | What::Text(_) | What::Unkept | What::Other(_) => None,
     }
 }
 

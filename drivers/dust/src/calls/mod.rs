@@ -11,6 +11,7 @@ use oneflight_store::{KeyState, LeaseId, Renewal, Revision, StoreError, Token};
 
 use crate::audience::key_state;
 use crate::clock::Moment;
+use crate::mirror::What;
 use crate::path::Path;
 use crate::session::Session;
 use crate::shared::{Asking, Shared};
@@ -76,7 +77,6 @@ impl Desk {
         })
     }
 
-    /// Waits until somebody waits for no write any more, as when a process is about to end.
     pub(crate) async fn renew(
         self,
         lease: LeaseId,
@@ -104,6 +104,64 @@ impl Desk {
         let key = self.path(&key)?;
         self.ready().await?;
         self.look(|session, now| key_state(session, now, &key))
+    }
+}
+
+/// A lease in hand, given up if nobody keeps it.
+struct Grant {
+    shared: Arc<Shared>,
+    lock: Path,
+    token: Option<Token>,
+}
+
+impl Grant {
+    fn new(shared: &Arc<Shared>, lock: &Path, token: Token) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            lock: lock.clone(),
+            token: Some(token),
+        }
+    }
+
+    fn keep(mut self) {
+        self.token = None;
+    }
+
+    /// Gives it up, and waits until that is sent: this process may end next.
+    async fn give_up(mut self) {
+        if let Some(token) = self.token.take() {
+            let lock = self.lock.clone();
+            let sent = self
+                .shared
+                .ask(None, |session, now| session.send_release(now, lock, token));
+            drop(sent.await);
+        }
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if let Some(token) = self.token {
+            let lock = self.lock.clone();
+            self.shared
+                .with(|state, now| state.session.release(now, lock, token));
+        }
+    }
+}
+
+/// The token of the lease that stands there, lapsed or not.
+fn lease_at(session: &Session, lock: &Path) -> Option<Token> {
+    match &session.mirror.row(lock)?.what {
+        What::Lease(lease) => Some(lease.token),
+        What::Gone | What::Text(_) | What::Unkept | What::Other(_) => None,
+    }
+}
+
+/// Somebody has written over a lock.
+fn occupied(lock: &Path) -> StoreError {
+    StoreError::Malformed {
+        key: Arc::clone(lock.text()),
+        reason: "it is the lock of a fill, and holds something that is no lease".into(),
     }
 }
 

@@ -105,7 +105,9 @@ impl blocking::Store for CaughtUp {
     }
 
     fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Result<Revision, StoreError> {
-        self.catch_up()?.forget(key, lock)
+        let revision = self.catch_up()?.forget(key, lock);
+        self.catch_up()?;
+        revision
     }
 
     fn list(&self) -> Result<Vec<KeyStatus>, StoreError> {

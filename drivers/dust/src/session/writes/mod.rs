@@ -100,6 +100,14 @@ impl Session {
         self.turn(now);
     }
 
+    /// The same, and answers once that is sent, if it can be sent now.
+    pub(crate) fn send_release(&mut self, now: Moment, lock: Path, token: Token) -> Ticket {
+        self.release(now, lock, token);
+        let ticket = self.ticket();
+        self.answer(ticket, Ok(Done::default()));
+        ticket
+    }
+
     /// Whether this lease is being given up.
     pub(crate) fn is_releasing(&self, lock: &Path, token: Token) -> bool {
         self.writes.releases(lock, token)
