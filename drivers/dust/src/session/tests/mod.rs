@@ -42,6 +42,8 @@ struct Said {
     session: Session,
     frames: Vec<Frame>,
     answers: Vec<(Ticket, Result<Done, Failure>)>,
+    /// What was sent and who was answered, in this order.
+    order: Vec<String>,
     dials: usize,
     hung_up: bool,
 }
@@ -52,6 +54,7 @@ impl Said {
             session: Session::new(settings, ms(0), EPOCH),
             frames: Vec::new(),
             answers: Vec::new(),
+            order: Vec::new(),
             dials: 0,
             hung_up: false,
         }
@@ -65,8 +68,16 @@ impl Said {
             match output {
                 Output::Dial => self.dials += 1,
                 Output::HangUp => self.hung_up = true,
-                Output::Send(message) => sent.push(Frame::decode(&message).unwrap()),
-                Output::Answer(ticket, answer) => self.answers.push((ticket, answer)),
+                Output::Send(message) => {
+                    let frame = Frame::decode(&message).unwrap();
+                    let op = frame.payload["op"].as_str().unwrap_or(&frame.event);
+                    self.order.push(op.to_owned());
+                    sent.push(frame);
+                }
+                Output::Answer(ticket, answer) => {
+                    self.order.push(format!("answer {ticket}"));
+                    self.answers.push((ticket, answer));
+                }
             }
         }
         self.frames.extend(sent.iter().cloned());
