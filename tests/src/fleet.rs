@@ -15,8 +15,8 @@ use oneflight_store::{
     AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, MemoryStore, Publication, Revision,
     Store, Token,
 };
-use oneflight_tokio::{Error, Landing, SingleFlight, Source};
 use oneflight_test_dust::{DustServer, STORE, TOKEN};
+use oneflight_tokio::{Error, Landing, SingleFlight, Source};
 use tokio::sync::{Notify, oneshot};
 
 use self::told::Told;
@@ -196,7 +196,10 @@ pub async fn every_key_is_filled_once_without_copies(ground: impl Ground) {
 pub async fn eight_processes_fill_every_key_once(ground: impl Ground) {
     let crowd = crowd(&ground, 8, 0, 1_600, 200).await;
     println!("{crowd:?}");
-    assert_eq!((crowd.fills, crowd.refilled, crowd.sources[0]), (200, 0, 200));
+    assert_eq!(
+        (crowd.fills, crowd.refilled, crowd.sources[0]),
+        (200, 0, 200)
+    );
 }
 
 #[track_caller]
