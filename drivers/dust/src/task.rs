@@ -206,6 +206,12 @@ fn told(error: &Error) -> String {
         }
         Error::Capacity(error) => format!("Dust sends more than fits: {error}"),
         Error::Protocol(error) => format!("Dust does not keep to the WebSocket protocol: {error}"),
-        _ => "the connection to Dust is broken".to_owned(),
+        Error::Tls(_)
+        | Error::WriteBufferFull(_)
+        | Error::Utf8(_)
+        | Error::AttackAttempt
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => "the connection to Dust is broken".to_owned(),
     }
 }

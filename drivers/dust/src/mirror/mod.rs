@@ -64,9 +64,9 @@ pub(crate) struct Mirror {
 
 impl Mirror {
     pub(crate) fn new(scope: Scope) -> Self {
-        let lock = |prefix: &Box<str>| default_lock(prefix).into_boxed_str();
+        let lock = |prefix: &str| default_lock(prefix).into_boxed_str();
         Self {
-            locks: scope.prefixes.iter().map(lock).collect(),
+            locks: scope.prefixes.iter().map(|prefix| lock(prefix)).collect(),
             scope,
             rows: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -80,10 +80,8 @@ impl Mirror {
 
     /// Whether what happens at this path is kept.
     pub(crate) fn covers(&self, path: &Path) -> bool {
-        let within = |prefix: &Box<str>| path.is_within(prefix);
-        self.scope.prefixes.is_empty()
-            || self.scope.prefixes.iter().any(within)
-            || self.locks.iter().any(within)
+        let mut paths = self.scope.prefixes.iter().chain(&self.locks);
+        self.scope.prefixes.is_empty() || paths.any(|prefix| path.is_within(prefix))
     }
 
     /// What is known of a path; `None` if nothing ever was there, as far as is known.
@@ -283,16 +281,12 @@ fn flatten(path: &Path, value: Value, leaves: &mut BTreeMap<Path, What>) {
     // Not by recursion: how deep it goes is the sender's choice.
     let mut rest = vec![(path.clone(), value)];
     while let Some((path, value)) = rest.pop() {
-        match value {
-            Value::Object(map) if !map.is_empty() && !map.contains_key("_type") => {
-                rest.extend(
-                    map.into_iter()
-                        .map(|(name, value)| (path.join(&name), value)),
-                );
-            }
-            leaf => {
-                leaves.insert(path, What::of(leaf));
-            }
+        let is_map = |map: &serde_json::Map<_, _>| !map.is_empty() && !map.contains_key("_type");
+        if !value.as_object().is_some_and(is_map) {
+            leaves.insert(path, What::of(value));
+        } else if let Value::Object(map) = value {
+            let below = map.into_iter();
+            rest.extend(below.map(|(name, value)| (path.join(&name), value)));
         }
     }
 }

@@ -114,7 +114,13 @@ impl Session {
                 Err(failure) => self.not_joined(now, failure),
             },
             Link::Leaving { leave, .. } if leave == reference => self.left(now),
-            _ => self.answered(now, reference, reply),
+            Link::Idle
+            | Link::Waiting { .. }
+            | Link::Dialing { .. }
+            | Link::Joining { .. }
+            | Link::CatchingUp { .. }
+            | Link::Up { .. }
+            | Link::Leaving { .. } => self.answered(now, reference, reply),
         }
     }
 
@@ -133,10 +139,10 @@ impl Session {
     }
 
     fn not_joined(&mut self, now: Moment, failure: Failure) {
-        let after = match failure {
-            Failure::RateLimited(after) => Some(after),
-            _ => None,
-        };
+        let mut after = None;
+        if let Failure::RateLimited(limited) = &failure {
+            after = Some(*limited);
+        }
         self.lose(now, failure.into_error("join"));
         if let (Some(after), Link::Waiting { until }) = (after, &mut self.link) {
             *until = (*until).max(now.saturating_add(after));
@@ -146,13 +152,11 @@ impl Session {
 
 /// What a lease tells of itself, without copying a value that is none.
 fn lease_of(value: &Value) -> Value {
-    match value {
-        Value::Object(map) if map.contains_key("token") => {
-            let fields = ["token", "expires_at"].into_iter();
-            fields
-                .filter_map(|name| Some((name.to_owned(), map.get(name)?.clone())))
-                .collect()
-        }
-        _ => Value::Null,
-    }
+    let Some(map) = value.as_object().filter(|map| map.contains_key("token")) else {
+        return Value::Null;
+    };
+    let fields = ["token", "expires_at"].into_iter();
+    fields
+        .filter_map(|name| Some((name.to_owned(), map.get(name)?.clone())))
+        .collect()
 }

@@ -185,12 +185,12 @@ impl Session {
 
     /// The answer that is next to be told, if nothing has to be done before.
     pub(crate) fn next_answer(&mut self) -> Option<(Ticket, Result<Done, Failure>)> {
+        if !matches!(self.outputs.front()?, Output::Answer(..)) {
+            return None;
+        }
         match self.outputs.pop_front()? {
             Output::Answer(ticket, answer) => Some((ticket, answer)),
-            other => {
-                self.outputs.push_front(other);
-                None
-            }
+            Output::Dial | Output::Send(_) | Output::HangUp => None,
         }
     }
 

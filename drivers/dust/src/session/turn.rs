@@ -80,7 +80,13 @@ impl Session {
             Link::Up { .. } if self.answer_due().is_some_and(|due| due <= now) => {
                 self.lose(now, lost("a write"))
             }
-            _ => {}
+            Link::Idle
+            | Link::Waiting { .. }
+            | Link::Dialing { .. }
+            | Link::Joining { .. }
+            | Link::CatchingUp { .. }
+            | Link::Up { .. }
+            | Link::Leaving { .. } => {}
         }
         if self.link.is_connected() && self.heartbeat.next <= now {
             self.beat(now);
@@ -121,7 +127,7 @@ impl Session {
             self.rejoins = 0;
             return;
         }
-        if !self.gap.is_some_and(|(_, then)| then == through) {
+        if self.gap.is_none_or(|(_, then)| then != through) {
             self.gap = Some((now, through));
         }
         let over =

@@ -58,13 +58,11 @@ impl Event {
 }
 
 fn path(payload: &Value) -> Option<Path> {
-    match &payload["path_segments"] {
-        Value::Array(segments) => {
-            let segments: Option<Vec<_>> = segments.iter().map(Value::as_str).collect();
-            Path::of_segments(segments?)
-        }
-        _ => Path::of_key(&payload["path"].as_str()?.into()).ok(),
+    if let Some(segments) = payload["path_segments"].as_array() {
+        let segments: Option<Vec<_>> = segments.iter().map(Value::as_str).collect();
+        return Path::of_segments(segments?);
     }
+    Path::of_key(&payload["path"].as_str()?.into()).ok()
 }
 
 /// How everything stood at one moment, for who is far behind.
@@ -102,11 +100,10 @@ impl Snapshot {
 }
 
 /// Snapshots wrap what is no object: `{"_scalar": v}`.
-fn unwrap(value: Value) -> Value {
-    match value {
-        Value::Object(mut map) if map.len() == 1 && map.contains_key("_scalar") => {
-            map.remove("_scalar").unwrap_or_default()
-        }
-        other => other,
+fn unwrap(mut value: Value) -> Value {
+    let wrapped = value.as_object_mut().filter(|map| map.len() == 1);
+    match wrapped.and_then(|map| map.remove("_scalar")) {
+        Some(scalar) => scalar,
+        None => value,
     }
 }

@@ -1,5 +1,11 @@
 //! A server, and stores on it.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test file takes what it needs"
+)]
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
