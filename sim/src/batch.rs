@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use oneflight_core::{Instant, Notice, Order};
+
 use crate::bugs::Bug;
 use crate::check::{Checker, Violation};
 use crate::coverage::Coverage;
@@ -11,7 +13,7 @@ use crate::draw::{Profile, draw};
 use crate::plan::Plan;
 use crate::stats::Stats;
 use crate::trace::{Digest, Key, Line, Nanos, NodeId, Record, What, write_line};
-use crate::world::{Observer, Room, Run, World, bounds, header};
+use crate::world::{Observer, Room, Run, World, bounds, header, told};
 
 /// What is run.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +83,24 @@ impl Judge<'_> {
 }
 
 impl Observer for Judge<'_> {
+    fn see_told(
+        &mut self,
+        at: Nanos,
+        node: NodeId,
+        now: Instant,
+        notice: &Notice<Key>,
+        orders: &[Order<Key>],
+    ) {
+        self.checker.see_told(at, node, now, notice, orders);
+        if let Some(stats) = &mut self.stats {
+            stats.see_told(at, node, now, notice, orders);
+        }
+        if let Some(records) = &mut self.records {
+            let what = told(now, notice, orders);
+            records.push(Record { at, node, what });
+        }
+    }
+
     fn see(&mut self, at: Nanos, node: NodeId, what: &What<Key>) {
         self.checker.see(at, node, what);
         if let Some(stats) = &mut self.stats {

@@ -161,9 +161,9 @@ impl Bug {
         }
     }
 
-    /// What the machine is told instead of a notice: `None` for the notice itself, `Some(None)` for
-    /// nothing.
-    pub(crate) fn on_notice(self, notice: &Notice<Key>) -> Option<Option<Notice<Key>>> {
+    /// What the machine is told instead of a notice: `None` for nothing.
+    #[cold]
+    pub(crate) fn on_notice(self, notice: Notice<Key>) -> Option<Notice<Key>> {
         match (self, notice) {
             (
                 Self::VainTimeout,
@@ -175,7 +175,14 @@ impl Bug {
                         },
                     ..
                 },
-            ) => Some(None),
+            )
+            | (
+                Self::LateTakeover,
+                Notice::Answered {
+                    event: Event::LockHeld { .. },
+                    ..
+                },
+            ) => None,
             (
                 Self::FencedDeadEnd | Self::HungFill | Self::AbortAllFill,
                 Notice::Boarded {
@@ -184,33 +191,26 @@ impl Bug {
                     policy,
                     known,
                 },
-            ) => Some(Some(Notice::Boarded {
-                key: *key,
-                passenger: *passenger,
-                policy: self.on_policy(*policy),
-                known: *known,
-            })),
+            ) => Some(Notice::Boarded {
+                key,
+                passenger,
+                policy: self.on_policy(policy),
+                known,
+            }),
             (
                 Self::LateTakeover,
                 Notice::Answered {
                     flight,
                     event: Event::Held { attempt, token, .. },
                 },
-            ) => Some(Some(Notice::Answered {
-                flight: flight.clone(),
+            ) => Some(Notice::Answered {
+                flight,
                 event: Event::Held {
-                    attempt: *attempt,
-                    token: *token,
+                    attempt,
+                    token,
                     remaining: None,
                 },
-            })),
-            (
-                Self::LateTakeover,
-                Notice::Answered {
-                    event: Event::LockHeld { .. },
-                    ..
-                },
-            ) => Some(None),
+            }),
             (
                 Self::NoGeneration,
                 Notice::Judged {
@@ -218,15 +218,15 @@ impl Bug {
                     passenger,
                     verdict,
                 },
-            ) => Some(Some(Notice::Judged {
-                key: *key,
-                passenger: *passenger,
+            ) => Some(Notice::Judged {
+                key,
+                passenger,
                 verdict: Verdict {
                     token: None,
-                    ..*verdict
+                    ..verdict
                 },
-            })),
-            _ => None,
+            }),
+            (_, notice) => Some(notice),
         }
     }
 
@@ -244,6 +244,7 @@ impl Bug {
     }
 
     /// What is sent instead of a request: `None` for nothing.
+    #[cold]
     pub(crate) fn on_request(self, request: Request) -> Option<Request> {
         match (self, request) {
             (Self::RedundantFill, Request::Claim { attempt, ttl, .. }) => Some(Request::Claim {

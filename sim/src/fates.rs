@@ -41,11 +41,13 @@ impl Dice {
     pub fn magnitude(&mut self, least: u64, most: u64) -> u64 {
         let (mut low, mut high) = (least.max(1), most.max(1));
         while high > low.saturating_mul(2) {
-            if self.half() {
-                low = low.saturating_mul(2).min(high);
+            // No branch: nobody can guess where a coin falls.
+            let (above, below) = (low.saturating_mul(2).min(high), (high / 2).max(low));
+            (low, high) = if self.half() {
+                (above, high)
             } else {
-                high = (high / 2).max(low);
-            }
+                (low, below)
+            };
             if self.below(4) == 0 {
                 break;
             }

@@ -5,6 +5,7 @@
 
 use oneflight_core::{FillResult, OnAbort, OnFenced, OnUnavailable};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::fates::Fate;
 use crate::trace::{Nanos, StoreProfile};
@@ -145,7 +146,7 @@ pub struct CallPlan {
     /// When it is cancelled, counted from its beginning.
     pub cancel: Option<Nanos>,
     /// What its fills do, one after another; the last one again and again.
-    pub fills: Vec<FillPlan>,
+    pub fills: SmallVec<[FillPlan; 3]>,
 }
 
 /// What a caller's predicate says.

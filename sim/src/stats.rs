@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use oneflight_core::{Command, Event, Notice, Order, Outcome};
+use oneflight_core::{Command, Event, Instant, Notice, Order, Outcome};
 
 use crate::coverage::Coverage;
 use crate::trace::{Answer, Fault, Key, Nanos, NodeId, Request, What};
@@ -265,6 +265,18 @@ impl Stats {
 }
 
 impl Observer for Stats {
+    fn see_told(
+        &mut self,
+        at: Nanos,
+        _node: NodeId,
+        _now: Instant,
+        notice: &Notice<Key>,
+        orders: &[Order<Key>],
+    ) {
+        self.watch.at = at;
+        self.told(notice, orders);
+    }
+
     fn see(&mut self, at: Nanos, _node: NodeId, what: &What<Key>) {
         self.watch.at = at;
         match what {

@@ -10,10 +10,10 @@ use oneflight_sim::canaries::hunt;
 use oneflight_sim::check::Checker;
 use oneflight_sim::draw::{Profile, draw};
 use oneflight_sim::minimize::minimize_bug;
-use oneflight_sim::plan::Plan;
+use oneflight_sim::plan::{Plan, Trouble};
 use oneflight_sim::replay::replay;
 use oneflight_sim::steps::story;
-use oneflight_sim::trace::{Digest, Line, Trace, read, write_line};
+use oneflight_sim::trace::{Digest, Line, StoreProfile, Trace, read, write_line};
 use oneflight_sim::world::{Room, World};
 
 fn written(seed: u64) -> Vec<u8> {
@@ -31,6 +31,30 @@ fn written_as(profile: Profile, seed: u64) -> Vec<u8> {
 
 fn reread(bytes: &[u8]) -> Trace {
     read(bytes).unwrap()
+}
+
+/// What a recording of the Redis store says that it promises.
+const REDIS: StoreProfile = StoreProfile {
+    may_forget_writes: true,
+    may_evict_locks: true,
+    ..StoreProfile::STRICT
+};
+
+#[test]
+fn runs_on_a_store_like_redis_are_drawn_and_clean() {
+    let like_redis = |plan: &Plan| plan.store.profile == REDIS;
+    let plans = (0..4000).map(|seed| (seed, draw(seed, Profile::Swarm, None)));
+    let plans: Vec<_> = plans.filter(|(_, plan)| like_redis(plan)).collect();
+    assert!(plans.len() >= 5, "only {} of them", plans.len());
+    let troubled = plans.iter().filter(|(_, plan)| {
+        let is_loss =
+            |trouble: &Trouble| matches!(trouble, Trouble::FailOver { .. } | Trouble::Evict { .. });
+        plan.faults.iter().any(|fault| is_loss(&fault.kind))
+    });
+    assert!(troubled.count() > 0);
+    for (seed, plan) in &plans {
+        assert_eq!(judge(plan, None).0, vec![], "seed {seed}");
+    }
 }
 
 #[test]

@@ -1,72 +1,34 @@
-//! Fleets of tasks over any store: written once, run by every store that is a [`Ground`].
+//! Fleets of tasks or threads over any store: written once, run by every store that is a [`Ground`] and
+//! by every [`Driver`].
 //!
-//! Each [`SingleFlight`] stands for a process: they share nothing but the store. To have a new store
-//! pass all of it, make its ground and name it in `tests/fleets.rs`.
+//! Each driver stands for a process: they share nothing but the store. To have a new store pass all of
+//! it, make its ground and name it in `tests/fleets.rs`.
 
+mod driver;
 mod told;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oneflight_sqlite::SqliteStore;
 use oneflight_store::{
-    AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, MemoryStore, Publication, Revision,
-    Store, Token,
+    AttemptId, Claim, ClaimRequest, Holder, LeaseId, LockState, Publication, Revision, Store, Token,
 };
-use oneflight_tokio::{Error, Landing, SingleFlight, Source};
+use oneflight_tokio::{Error, Source};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
+pub use self::driver::{Driver, Landed, Threads, Tokio, Wish};
 use self::told::Told;
+use crate::ground::Ground;
 use crate::time::{BOUND, soon};
-
-/// Where a fleet meets: one store, which any number of processes open.
-pub trait Ground: Send + Sync + 'static {
-    /// A fresh one, with nothing in it.
-    fn new() -> Self;
-    /// Opens it, as one more process does.
-    fn open(&self) -> Arc<dyn Store>;
-}
-
-/// A [`MemoryStore`].
-#[derive(Debug)]
-pub struct Memory(MemoryStore);
-
-impl Ground for Memory {
-    fn new() -> Self {
-        Self(MemoryStore::new())
-    }
-
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(self.0.clone())
-    }
-}
-
-/// A file with a [`SqliteStore`].
-#[derive(Debug)]
-pub struct Sqlite(tempfile::TempDir);
-
-impl Ground for Sqlite {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(self.0.path().join("store.db")).unwrap())
-    }
-}
-
-/// How a call in a scenario ends.
-type Landed = Result<Landing<String>, Error<String, String>>;
 
 /// Longer than any scenario takes.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// A process that keeps this many local copies.
-fn process(ground: &impl Ground, copies: usize) -> SingleFlight {
-    SingleFlight::builder(ground.open())
-        .local_copies(copies)
-        .build()
+fn process<D: Driver>(ground: &impl Ground, copies: usize) -> D {
+    D::over(D::open(ground), copies)
 }
 
 /// What a crowd did.
@@ -82,48 +44,49 @@ pub struct Crowd {
     pub took: Duration,
 }
 
-/// A crowd: every task wants one key, every key is wanted by as many tasks in no order, and they are
-/// spread over several processes. A fill takes up to 2 ms. Panics if any task does not land well.
-pub async fn crowd(
+/// A crowd: every caller wants one key, every key is wanted by as many callers in no order, and they are
+/// spread over several processes. A fill takes up to 2 ms. Panics if any caller does not land well.
+pub async fn crowd<D: Driver>(
     ground: &impl Ground,
     processes: usize,
     copies: usize,
-    tasks: usize,
+    callers: usize,
     keys: usize,
 ) -> Crowd {
-    let processes: Vec<_> = (0..processes).map(|_| process(ground, copies)).collect();
+    let processes: Vec<D> = (0..processes).map(|_| process(ground, copies)).collect();
     let fills: Arc<Vec<AtomicUsize>> = Arc::new((0..keys).map(|_| AtomicUsize::new(0)).collect());
     let mut random = fastrand::Rng::with_seed(7);
-    let mut wanted: Vec<usize> = (0..tasks).map(|task| task % keys).collect();
+    let mut wanted: Vec<usize> = (0..callers).map(|caller| caller % keys).collect();
     random.shuffle(&mut wanted);
 
     let since = Instant::now();
-    let tasks: Vec<_> = wanted
+    let calls: Vec<_> = wanted
         .into_iter()
         .map(|number| {
-            let flights = processes[random.usize(..processes.len())].clone();
+            let flights = &processes[random.usize(..processes.len())];
             let fill_time = Duration::from_micros(random.u64(..=2_000));
             let fills = Arc::clone(&fills);
-            tokio::spawn(async move {
-                let fill = |_| async {
-                    fills[number].fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(fill_time).await;
-                    Ok::<_, String>(format!("value of {number}"))
-                };
-                let key = format!("key {number}");
-                let call = flights.key(&key).lease_ttl(LONG).wait_timeout(LONG);
+            let wish = Wish {
                 // However slow the store is on a busy machine, it is not out of reach.
-                let landing = call.store_timeout(LONG).run(fill).await.unwrap();
-                assert_eq!(*landing.value, format!("value of {number}"));
-                assert!(landing.coordinated && !landing.stale);
-                landing.source
-            })
+                store_timeout: LONG,
+                ..Wish::of(format!("key {number}"))
+            };
+            let call = flights.call(wish, move |_| {
+                fills[number].fetch_add(1, Ordering::Relaxed);
+                async move {
+                    tokio::time::sleep(fill_time).await;
+                    Ok(format!("value of {number}"))
+                }
+            });
+            (number, call)
         })
         .collect();
     let mut sources = [0; 3];
-    for task in tasks {
-        let source = soon("a task of the crowd", task).await.unwrap();
-        sources[match source {
+    for (number, call) in calls {
+        let landing = soon("a call of the crowd", call).await.unwrap().unwrap();
+        assert_eq!(*landing.value, format!("value of {number}"));
+        assert!(landing.coordinated && !landing.stale);
+        sources[match landing.source {
             Source::Computed => 0,
             Source::Awaited => 1,
             Source::Cached | _ => 2,
@@ -142,14 +105,14 @@ pub async fn crowd(
     }
 }
 
-/// 20,000 tasks over 2,000 keys: every key is filled exactly once, in whichever process.
-pub async fn every_key_is_filled_once(ground: impl Ground) {
-    check(&crowd(&ground, 4, 10_000, 20_000, 2_000).await);
+/// 20,000 callers over 2,000 keys: every key is filled exactly once, in whichever process.
+pub async fn every_key_is_filled_once<D: Driver>(ground: impl Ground) {
+    check(&crowd::<D>(&ground, 4, 10_000, 20_000, 2_000).await);
 }
 
 /// The same without local copies: every look goes to the store.
-pub async fn every_key_is_filled_once_without_copies(ground: impl Ground) {
-    check(&crowd(&ground, 4, 0, 20_000, 2_000).await);
+pub async fn every_key_is_filled_once_without_copies<D: Driver>(ground: impl Ground) {
+    check(&crowd::<D>(&ground, 4, 0, 20_000, 2_000).await);
 }
 
 #[track_caller]
@@ -161,7 +124,7 @@ fn check(crowd: &Crowd) {
 
 /// A fill that is under way until it is told how to end.
 struct Leader {
-    task: tokio::task::JoinHandle<Landed>,
+    task: JoinHandle<Landed>,
     token: Token,
     end: Option<oneshot::Sender<Result<String, String>>>,
     /// How often its fill has begun.
@@ -170,27 +133,27 @@ struct Leader {
 
 impl Leader {
     /// Starts it, and returns when it fills. If it has to fill again, it gets `again`.
-    async fn start(flights: &SingleFlight, ttl: Duration, again: &'static str) -> Self {
+    async fn start(flights: &impl Driver, ttl: Duration, again: &'static str) -> Self {
         let (filling, is_filling) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let fills = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn({
-            let (flights, fills) = (flights.clone(), Arc::clone(&fills));
-            async move {
-                let mut first = Some((filling, ended));
-                let call = flights.key("k").lease_ttl(ttl).wait_timeout(LONG);
-                call.run(|lease| {
-                    fills.fetch_add(1, Ordering::SeqCst);
-                    let first = first.take();
-                    async move {
-                        let Some((filling, ended)) = first else {
-                            return Ok(again.to_owned());
-                        };
-                        filling.send(lease.token().unwrap()).unwrap();
-                        ended.await.unwrap()
-                    }
-                })
-                .await
+        let mut first = Some((filling, ended));
+        let wish = Wish {
+            lease_ttl: ttl,
+            ..Wish::of("k")
+        };
+        let task = flights.call(wish, {
+            let fills = Arc::clone(&fills);
+            move |token| {
+                fills.fetch_add(1, Ordering::SeqCst);
+                let first = first.take();
+                async move {
+                    let Some((filling, ended)) = first else {
+                        return Ok(again.to_owned());
+                    };
+                    filling.send(token).unwrap();
+                    ended.await.unwrap()
+                }
             }
         });
         let token = soon("the leader's fill", is_filling).await.unwrap();
@@ -216,40 +179,38 @@ impl Leader {
 
 /// Callers that wait in processes of their own, and what their fills did.
 struct Waiters {
-    tasks: Vec<tokio::task::JoinHandle<Landed>>,
+    calls: Vec<JoinHandle<Landed>>,
     tokens: Arc<Mutex<Vec<Token>>>,
 }
 
 impl Waiters {
     /// Starts them, and returns when each has found the lease held.
-    async fn start(ground: &impl Ground, count: usize) -> Self {
+    async fn start<D: Driver>(ground: &impl Ground, count: usize) -> Self {
         let tokens = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks = Vec::new();
+        let mut calls = Vec::new();
         for number in 0..count {
-            let store = Arc::new(Told::new(ground.open()));
-            let flights = SingleFlight::builder(Arc::clone(&store)).build();
+            let store = Arc::new(Told::new(D::open(ground)));
+            let flights = D::over(Arc::clone(&store) as _, 10_000);
             let tokens = Arc::clone(&tokens);
-            tasks.push(tokio::spawn(async move {
-                let call = flights.key("k").lease_ttl(LONG).wait_timeout(LONG);
-                let landed = call
-                    .run(|lease| {
-                        tokens.lock().unwrap().push(lease.token().unwrap());
-                        async move { Ok(format!("of waiter {number}")) }
-                    })
-                    .await;
+            let call = flights.call(Wish::of("k"), move |token| {
+                tokens.lock().unwrap().push(token);
+                async move { Ok(format!("of waiter {number}")) }
+            });
+            calls.push(tokio::spawn(async move {
+                let landed = call.await.unwrap();
                 flights.close().await;
                 landed
             }));
             soon("a waiter", store.watched.notified()).await;
         }
-        Self { tasks, tokens }
+        Self { calls, tokens }
     }
 
     /// All land with one value; how often they filled, and with which tokens.
     async fn landed(self) -> (String, Vec<Token>) {
         let mut values = Vec::new();
-        for task in self.tasks {
-            let landing = soon("a waiter's landing", task).await.unwrap().unwrap();
+        for call in self.calls {
+            let landing = soon("a waiter's landing", call).await.unwrap().unwrap();
             assert!(landing.coordinated && !landing.stale);
             values.push((*landing.value).clone());
         }
@@ -261,10 +222,10 @@ impl Waiters {
 }
 
 /// An error in one process has exactly one caller of another process fill at once.
-pub async fn an_abort_hands_over(ground: impl Ground) {
-    let one = process(&ground, 0);
+pub async fn an_abort_hands_over<D: Driver>(ground: impl Ground) {
+    let one: D = process(&ground, 0);
     let mut leader = Leader::start(&one, LONG, "again").await;
-    let waiters = Waiters::start(&ground, 5).await;
+    let waiters = Waiters::start::<D>(&ground, 5).await;
     leader.end(Err("no"));
     let token = leader.token;
     let landed = leader.landed().await;
@@ -275,40 +236,34 @@ pub async fn an_abort_hands_over(ground: impl Ground) {
 }
 
 /// So does a panic…
-pub async fn a_panic_hands_over(ground: impl Ground) {
-    let one = process(&ground, 0);
+pub async fn a_panic_hands_over<D: Driver>(ground: impl Ground) {
+    let one: D = process(&ground, 0);
     let (filling, is_filling) = oneshot::channel();
+    let mut filling = Some(filling);
     let panic = Arc::new(Notify::new());
-    let leader = tokio::spawn({
+    let leader = one.call(Wish::of("k"), {
         let panic = Arc::clone(&panic);
-        async move {
-            let mut filling = Some(filling);
-            let call = one.key("k").lease_ttl(LONG);
-            let landed: Landed = call
-                .run(|_| {
-                    filling.take().unwrap().send(()).unwrap();
-                    let panic = Arc::clone(&panic);
-                    async move {
-                        panic.notified().await;
-                        std::panic::resume_unwind(Box::new("as a fill may"));
-                    }
-                })
-                .await;
-            landed
+        move |_| {
+            filling.take().unwrap().send(()).unwrap();
+            let panic = Arc::clone(&panic);
+            async move {
+                panic.notified().await;
+                std::panic::resume_unwind(Box::new("as a fill may"));
+            }
         }
     });
     soon("the leader's fill", is_filling).await.unwrap();
-    let waiters = Waiters::start(&ground, 5).await;
+    let waiters = Waiters::start::<D>(&ground, 5).await;
     panic.notify_one();
     assert!(soon("the panic", leader).await.unwrap_err().is_panic());
     assert_eq!(waiters.landed().await.1.len(), 1);
 }
 
-/// …and a caller that leaves in the midst of its fill.
+/// …and a caller that leaves in the midst of its fill. A thread cannot: it would have to panic.
 pub async fn a_caller_that_leaves_hands_over(ground: impl Ground) {
-    let one = process(&ground, 0);
+    let one: Tokio = process(&ground, 0);
     let leader = Leader::start(&one, LONG, "again").await;
-    let waiters = Waiters::start(&ground, 5).await;
+    let waiters = Waiters::start::<Tokio>(&ground, 5).await;
     leader.task.abort();
     let (_, tokens) = waiters.landed().await;
     assert_eq!(tokens.len(), 1);
@@ -316,11 +271,11 @@ pub async fn a_caller_that_leaves_hands_over(ground: impl Ground) {
 }
 
 /// The lease of a holder that is dead is taken once it has lapsed, and not before.
-pub async fn a_dead_holder_is_taken_over(ground: impl Ground) {
+pub async fn a_dead_holder_is_taken_over<D: Driver>(ground: impl Ground) {
     let ttl = Duration::from_millis(700);
     let before = Instant::now();
     let dead = claim(&*ground.open(), ttl).await;
-    let waiters = Waiters::start(&ground, 5).await;
+    let waiters = Waiters::start::<D>(&ground, 5).await;
     let (value, tokens) = waiters.landed().await;
     assert!(before.elapsed() >= ttl, "it was still live");
     assert_eq!(tokens.len(), 1);
@@ -357,14 +312,12 @@ async fn stored(store: &dyn Store) -> Option<String> {
 }
 
 /// A holder whose store falls silent is overtaken; when it has a value, it rides the newer one.
-pub async fn a_holder_that_is_cut_off_rides_the_newer_value(ground: impl Ground) {
-    let store = Arc::new(Told::new(ground.open()));
-    let one = SingleFlight::builder(Arc::clone(&store))
-        .local_copies(0)
-        .build();
+pub async fn a_holder_that_is_cut_off_rides_the_newer_value<D: Driver>(ground: impl Ground) {
+    let store = Arc::new(Told::new(D::open(&ground)));
+    let one = D::over(Arc::clone(&store) as _, 0);
     let mut leader = Leader::start(&one, Duration::from_millis(500), "again").await;
     store.cut();
-    let waiters = Waiters::start(&ground, 3).await;
+    let waiters = Waiters::start::<D>(&ground, 3).await;
     let (value, tokens) = waiters.landed().await;
     assert_eq!(tokens.len(), 1);
     assert!(tokens[0] > leader.token);
@@ -380,11 +333,10 @@ pub async fn a_holder_that_is_cut_off_rides_the_newer_value(ground: impl Ground)
 }
 
 /// What was computed from data before a forget does not come back.
-pub async fn a_forget_voids_the_fill_under_way(ground: impl Ground) {
-    let (one, two) = (process(&ground, 0), process(&ground, 0));
+pub async fn a_forget_voids_the_fill_under_way<D: Driver>(ground: impl Ground) {
+    let (one, two): (D, D) = (process(&ground, 0), process(&ground, 0));
     let mut leader = Leader::start(&one, LONG, "new").await;
-    let call = two.key("k");
-    soon("the forget", call.forget()).await.unwrap();
+    soon("the forget", two.forget("k")).await.unwrap();
     leader.end(Ok("old"));
     let fills = Arc::clone(&leader.fills);
     let landing = leader.landed().await.unwrap();
@@ -394,18 +346,17 @@ pub async fn a_forget_voids_the_fill_under_way(ground: impl Ground) {
 }
 
 /// What is forgotten and filled again in one process reaches the copies of another.
-pub async fn copies_follow(ground: impl Ground) {
-    let (one, two) = (process(&ground, 100), process(&ground, 100));
-    let put = async |flights: &SingleFlight, value: &'static str| {
-        let call = flights.key("k").lease_ttl(LONG).wait_timeout(LONG);
-        let run = call.run(|_| async { Ok::<_, String>(value.to_owned()) });
-        soon("a landing", run).await.unwrap()
+pub async fn copies_follow<D: Driver>(ground: impl Ground) {
+    let (one, two): (D, D) = (process(&ground, 100), process(&ground, 100));
+    let put = async |flights: &D, value: &'static str| {
+        let call = flights.call(Wish::of("k"), move |_| async { Ok(value.to_owned()) });
+        soon("a landing", call).await.unwrap().unwrap()
     };
     assert_eq!(put(&one, "first").await.source, Source::Computed);
     let copy = put(&two, "never").await;
     assert_eq!((&**copy.value, copy.source), ("first", Source::Cached));
 
-    soon("the forget", one.key("k").forget()).await.unwrap();
+    soon("the forget", one.forget("k")).await.unwrap();
     let second = put(&one, "second").await;
     assert_eq!(*second.value, "second");
     let since = Instant::now();
@@ -416,12 +367,15 @@ pub async fn copies_follow(ground: impl Ground) {
 }
 
 /// Who has waited long enough leaves, and nobody else notices.
-pub async fn a_waiter_that_leaves_changes_nothing(ground: impl Ground) {
-    let (one, two) = (process(&ground, 0), process(&ground, 0));
+pub async fn a_waiter_that_leaves_changes_nothing<D: Driver>(ground: impl Ground) {
+    let (one, two): (D, D) = (process(&ground, 0), process(&ground, 0));
     let mut leader = Leader::start(&one, LONG, "again").await;
-    let call = two.key("k").wait_timeout(Duration::from_millis(50));
-    let run = call.run(|_| async { Err::<String, _>("it never fills".to_owned()) });
-    let landed = soon("the time-out", run).await;
+    let wish = Wish {
+        wait_timeout: Duration::from_millis(50),
+        ..Wish::of("k")
+    };
+    let call = two.call(wish, |_| async { Err("it never fills".to_owned()) });
+    let landed = soon("the time-out", call).await.unwrap();
     assert!(matches!(landed, Err(Error::TimedOut)), "{landed:?}");
     two.close().await;
     leader.end(Ok("value"));

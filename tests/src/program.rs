@@ -9,8 +9,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use oneflight_sqlite::SqliteStore;
+use oneflight_store::{KeyStatus, LockState};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ground::{Meeting, Sqlite};
 use crate::time::{BOUND, until};
 
 /// The program, built with the profile that this process was built with.
@@ -47,24 +49,47 @@ fn build() -> PathBuf {
     executable.expect("cargo says where the program is")
 }
 
-/// A directory with a store of its own, gone with the test.
+/// A directory, and a store over which its processes meet: gone with the test.
 #[derive(Debug)]
-pub struct Place {
+pub struct Place<G = Sqlite> {
     directory: tempfile::TempDir,
+    /// Where the store is.
+    pub ground: G,
 }
 
-impl Default for Place {
+impl<G: Meeting> Default for Place<G> {
     fn default() -> Self {
-        Self::new()
+        Self::over(G::new())
     }
 }
 
 impl Place {
-    /// An empty one.
+    /// An empty one, with a SQLite file.
     #[must_use]
     pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The file of the store.
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.ground.path()
+    }
+
+    /// The store that the processes here share.
+    #[must_use]
+    pub fn store(&self) -> SqliteStore {
+        self.ground.store()
+    }
+}
+
+impl<G: Meeting> Place<G> {
+    /// An empty one over this ground.
+    #[must_use]
+    pub fn over(ground: G) -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
+            ground,
         }
     }
 
@@ -74,16 +99,27 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    /// The file of the store.
+    /// What is in the store.
     #[must_use]
-    pub fn store_path(&self) -> PathBuf {
-        self.path("store.db")
+    pub fn list(&self) -> Vec<KeyStatus> {
+        self.ground.list()
     }
 
-    /// The store that the programs here share.
-    #[must_use]
-    pub fn store(&self) -> SqliteStore {
-        SqliteStore::open(self.store_path()).unwrap()
+    /// Nobody holds a lease.
+    #[track_caller]
+    pub fn assert_nothing_held(&self) {
+        let listed = self.list();
+        let is_free = |key: &KeyStatus| key.state == LockState::Free;
+        assert!(listed.iter().all(is_free), "{listed:?}");
+    }
+
+    /// Waits until all of these wait for somebody else's command.
+    #[track_caller]
+    pub fn await_waiting<'a>(&self, processes: impl IntoIterator<Item = &'a Process>) {
+        let pids: Vec<u32> = processes.into_iter().map(|it| it.child.id()).collect();
+        until("programs that wait", || {
+            (self.ground.waiting(&pids) >= pids.len()).then_some(())
+        });
     }
 
     /// Makes a file.
@@ -114,7 +150,7 @@ impl Place {
         let child = Command::new(oneflight())
             .args(arguments)
             .current_dir(self.directory.path())
-            .env("ONEFLIGHT_STORE", "sqlite:store.db")
+            .env("ONEFLIGHT_STORE", self.ground.url())
             .env_remove("ONEFLIGHT_KEY")
             .env_remove("ONEFLIGHT_TOKEN")
             // Not in the foreground of whatever terminal this runs at.
@@ -176,31 +212,14 @@ impl Process {
         });
     }
 
-    /// Waits until the program waits for somebody else's command: a thread of its own asks the store,
-    /// and another one hears of changes.
-    #[track_caller]
-    pub fn await_waiting(&self) {
-        until("a program that waits", || {
-            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
-            let names = tasks
-                .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-            (names.filter(|name| name.starts_with("oneflight-")).count() >= 2).then_some(())
-        });
-    }
-
     /// Waits until the program is stopped.
     #[track_caller]
     pub fn await_stopped(&self) {
-        until("a program that is stopped", || {
-            self.status("State")?.starts_with('T').then_some(())
-        });
+        await_stopped(self.child.id());
     }
 
     fn status(&self, field: &str) -> Option<String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let lines = status.lines().filter_map(|line| line.split_once(':'));
-        let (_, value) = lines.into_iter().find(|(name, _)| *name == field)?;
-        Some(value.trim().to_owned())
+        status(self.child.id(), field)
     }
 
     /// How it has ended, if it has.
@@ -310,6 +329,23 @@ impl Ended {
         assert_eq!(self.code(), Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
     }
+}
+
+/// Waits until a process is stopped.
+#[track_caller]
+pub fn await_stopped(pid: u32) {
+    until("a process that is stopped", || {
+        status(pid, "State")?.starts_with('T').then_some(())
+    });
+}
+
+/// What the system says of a process.
+#[must_use]
+pub fn status(pid: u32, field: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let lines = status.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.into_iter().find(|(name, _)| *name == field)?;
+    Some(value.trim().to_owned())
 }
 
 /// Whether a process is gone, or waits for whoever has inherited it.

@@ -1,20 +1,26 @@
-//! Every store under every scenario, on a runtime of one thread and of two.
+//! Every store and every driver under every scenario; the async driver on a runtime of one thread and of
+//! two.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
-use oneflight_tests::fleet::{self, Ground, Memory, Sqlite};
+use oneflight_tests::fleet::{self, Threads, Tokio};
+use oneflight_tests::ground::{Ground, Memory, Redis, Sqlite};
+use tokio::runtime::Builder;
 
-/// Runs a scenario on both runtimes.
+/// Runs a scenario of the async driver on both runtimes.
 fn on_both<G: Ground, F: Future<Output = ()>>(scenario: fn(G) -> F) {
-    let one = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    one.unwrap().block_on(scenario(G::new()));
-    let two = tokio::runtime::Builder::new_multi_thread()
+    on_one(scenario);
+    let two = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
     two.unwrap().block_on(scenario(G::new()));
+}
+
+/// Runs a scenario whose callers, if need be, have threads of their own.
+fn on_one<G: Ground, F: Future<Output = ()>>(scenario: fn(G) -> F) {
+    let one = Builder::new_current_thread().enable_all().build();
+    one.unwrap().block_on(scenario(G::new()));
 }
 
 macro_rules! fleets {
@@ -27,24 +33,42 @@ macro_rules! fleets {
                 every_key_is_filled_once_without_copies
                 an_abort_hands_over
                 a_panic_hands_over
-                a_caller_that_leaves_hands_over
                 a_dead_holder_is_taken_over
                 a_holder_that_is_cut_off_rides_the_newer_value
                 a_forget_voids_the_fill_under_way
                 copies_follow
                 a_waiter_that_leaves_changes_nothing
             );
+
+            #[test]
+            fn a_caller_that_leaves_hands_over() {
+                on_both::<$ground, _>(fleet::a_caller_that_leaves_hands_over);
+            }
         }
     )* };
-    (of $ground:ty: $($scenario:ident)*) => { $(
-        #[test]
-        fn $scenario() {
-            on_both::<$ground, _>(fleet::$scenario);
+    (of $ground:ty: $($scenario:ident)*) => {
+        $(
+            #[test]
+            fn $scenario() {
+                on_both::<$ground, _>(fleet::$scenario::<Tokio>);
+            }
+        )*
+
+        mod threads {
+            use super::*;
+
+            $(
+                #[test]
+                fn $scenario() {
+                    on_one::<$ground, _>(fleet::$scenario::<Threads>);
+                }
+            )*
         }
-    )* };
+    };
 }
 
 fleets! {
     memory: Memory;
     sqlite: Sqlite;
+    redis: Redis;
 }

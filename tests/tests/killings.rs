@@ -1,4 +1,4 @@
-//! Processes killed at random, all over one file.
+//! Processes killed at random, all over one store.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oneflight_sqlite::SqliteStore;
-use oneflight_store::blocking::Store as _;
-use oneflight_store::{Entry, Subscription, WatchEvent};
+use oneflight_store::{Entry, Store, Subscription, WatchEvent};
+use oneflight_tests::ground::{Meeting, Redis, Sqlite};
 use oneflight_tests::program::{Ended, Place, Process};
 use oneflight_tests::time::BOUND;
 use rustix::process::Signal;
@@ -47,7 +46,7 @@ struct Log {
 }
 
 impl Log {
-    fn start(&self, place: &Place, key: &'static str) -> Flying {
+    fn start<G: Meeting>(&self, place: &Place<G>, key: &'static str) -> Flying {
         let options = [
             "run",
             "--json",
@@ -92,7 +91,17 @@ impl Log {
 }
 
 #[test]
-fn two_hundred_kills_leave_a_sound_store() {
+fn two_hundred_kills_leave_a_sound_file() {
+    let place = two_hundred_kills::<Sqlite>();
+    assert_eq!(integrity(&place), "ok");
+}
+
+#[test]
+fn two_hundred_kills_leave_a_sound_server() {
+    two_hundred_kills::<Redis>().ground.assert_left_alone();
+}
+
+fn two_hundred_kills<G: Meeting>() -> Place<G> {
     let seed = match std::env::var("ONEFLIGHT_SEED") {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => fastrand::u64(..),
@@ -102,7 +111,7 @@ fn two_hundred_kills_leave_a_sound_store() {
 
     // Built before the clock starts.
     println!("{}", oneflight_tests::program::oneflight().display());
-    let place = Place::new();
+    let place = Place::<G>::default();
     let mut log = Log::default();
     let mut flying: Vec<Flying> = Vec::new();
     let mut published = None;
@@ -136,7 +145,6 @@ fn two_hundred_kills_leave_a_sound_store() {
     );
 
     published.unwrap().check();
-    assert_eq!(integrity(&place), "ok");
     for key in KEYS {
         let runs = place.read(&format!("tokens.{key}"));
         let tokens: Vec<u64> = runs.lines().map(|line| line.parse().unwrap()).collect();
@@ -156,6 +164,7 @@ fn two_hundred_kills_leave_a_sound_store() {
         place.get(key).prints(&value(key, token));
         place.run(&[], key, "exit 1").prints(&value(key, token));
     }
+    place
 }
 
 fn reap(flying: &mut Vec<Flying>, log: &mut Log) {
@@ -168,7 +177,7 @@ fn reap(flying: &mut Vec<Flying>, log: &mut Log) {
     });
 }
 
-fn integrity(place: &Place) -> String {
+fn integrity(place: &Place<Sqlite>) -> String {
     let conn = rusqlite::Connection::open(place.store_path()).unwrap();
     conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap()
@@ -178,12 +187,12 @@ fn integrity(place: &Place) -> String {
 struct Published {
     entries: Arc<Mutex<HashMap<&'static str, Vec<Entry>>>>,
     _watches: Vec<Subscription>,
-    _store: SqliteStore,
+    _store: Arc<dyn Store>,
 }
 
 impl Published {
-    fn watch(place: &Place) -> Self {
-        let store = place.store();
+    fn watch(place: &Place<impl Meeting>) -> Self {
+        let store = place.ground.open_for_threads();
         let entries: Arc<Mutex<HashMap<_, Vec<Entry>>>> = Arc::default();
         let watches = KEYS.map(|key| {
             let entries = Arc::clone(&entries);

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 use oneflight_store::LockState;
-use oneflight_store::blocking::Store as _;
+use oneflight_tests::ground::{Meeting, Redis, Sqlite};
 use oneflight_tests::program::{Place, Process, is_dead};
 use oneflight_tests::time::until;
 use rustix::process::Signal;
@@ -19,29 +19,21 @@ const WHEN_TOLD: &str = "
     echo value of $ONEFLIGHT_KEY, $ONEFLIGHT_TOKEN";
 
 /// Starts this many, and returns when all of them wait.
-fn start_waiters(place: &Place, count: usize, options: &[&str], script: &str) -> Vec<Process> {
+fn start_waiters<G: Meeting>(
+    place: &Place<G>,
+    count: usize,
+    options: &[&str],
+    script: &str,
+) -> Vec<Process> {
     let waiters: Vec<_> = (0..count)
         .map(|_| place.start_run(options, "key", script))
         .collect();
-    for waiter in &waiters {
-        waiter.await_waiting();
-    }
+    place.await_waiting(&waiters);
     waiters
 }
 
-/// Nobody holds a lease.
-#[track_caller]
-fn assert_nothing_held(place: &Place) {
-    let listed = place.store().list().unwrap();
-    assert!(
-        listed.iter().all(|key| key.state == LockState::Free),
-        "{listed:?}"
-    );
-}
-
-#[test]
-fn forty_processes_on_a_cold_key_make_one_fill() {
-    let place = Place::new();
+fn forty_processes_on_a_cold_key_make_one_fill<G: Meeting>() {
+    let place = Place::<G>::default();
     let script = "echo run >> runs; sleep 1; echo value of $$, $ONEFLIGHT_TOKEN";
     let processes: Vec<_> = (0..40)
         .map(|_| place.start_run(&["-v"], "key", script))
@@ -56,12 +48,11 @@ fn forty_processes_on_a_cold_key_make_one_fill() {
     let count = |source| ended.iter().filter(|one| one.source() == source).count();
     assert_eq!(count("computed"), 1);
     assert_eq!(count("awaited") + count("cached"), 39);
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
 }
 
-#[test]
-fn whoever_waits_gets_the_value_pushed() {
-    let place = Place::new();
+fn whoever_waits_gets_the_value_pushed<G: Meeting>() {
+    let place = Place::<G>::default();
     let leader = place.start_run(&LONG, "key", WHEN_TOLD);
     until("the command", || (place.lines("runs") == 1).then_some(()));
     let mut options = LONG.to_vec();
@@ -77,9 +68,8 @@ fn whoever_waits_gets_the_value_pushed() {
     assert_eq!(place.lines("runs"), 1);
 }
 
-#[test]
-fn a_leader_that_is_killed_is_taken_over() {
-    let place = Place::new();
+fn a_leader_that_is_killed_is_taken_over<G: Meeting>() {
+    let place = Place::<G>::default();
     let script =
         "echo $ONEFLIGHT_TOKEN >> runs; echo $$ > pid.new; mv pid.new pid; exec sleep 1000";
     let leader = place.start_run(&["--lease-ttl", "2s"], "key", script);
@@ -100,13 +90,13 @@ fn a_leader_that_is_killed_is_taken_over() {
     assert_eq!(tokens.len(), 2);
     assert!(tokens[0] < tokens[1], "{tokens:?}");
     place.get("key").prints("second\n");
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
 }
 
 /// A leader is stopped past its lease, and overtaken; then it goes on. Its command is done by then,
 /// or is still under way.
-fn overtaken(options: &[&str], command_is_done: bool) -> (Place, Process) {
-    let place = Place::new();
+fn overtaken<G: Meeting>(options: &[&str], command_is_done: bool) -> (Place<G>, Process) {
+    let place = Place::<G>::default();
     let mut all = vec!["--lease-ttl", "1s"];
     all.extend(options);
     let script = "
@@ -128,33 +118,30 @@ fn overtaken(options: &[&str], command_is_done: bool) -> (Place, Process) {
     (place, leader)
 }
 
-#[test]
-fn a_leader_that_was_stopped_and_overtaken_prints_the_newer_value() {
+fn a_leader_that_was_stopped_and_overtaken_prints_the_newer_value<G: Meeting>() {
     for command_is_done in [true, false] {
-        let (place, leader) = overtaken(&[], command_is_done);
+        let (place, leader) = overtaken::<G>(&[], command_is_done);
         leader.ended().prints("new\n");
         place.get("key").prints("new\n");
         let pid = place.read("pid").trim().to_owned();
         until("the death of the command", || is_dead(&pid).then_some(()));
-        assert_nothing_held(&place);
+        place.assert_nothing_held();
     }
 }
 
-#[test]
-fn a_leader_that_was_stopped_and_overtaken_can_be_told_to_fail() {
+fn a_leader_that_was_stopped_and_overtaken_can_be_told_to_fail<G: Meeting>() {
     for command_is_done in [true, false] {
-        let (place, leader) = overtaken(&["--on-fenced", "error"], command_is_done);
+        let (place, leader) = overtaken::<G>(&["--on-fenced", "error"], command_is_done);
         let leader = leader.ended();
         leader.fails(75);
         assert!(leader.stderr.contains("overtaken"), "{leader:?}");
         place.get("key").prints("new\n");
-        assert_nothing_held(&place);
+        place.assert_nothing_held();
     }
 }
 
-#[test]
-fn a_command_that_fails_hands_over_at_once() {
-    let place = Place::new();
+fn a_command_that_fails_hands_over_at_once<G: Meeting>() {
+    let place = Place::<G>::default();
     let script = "
         echo failing >> runs
         until [ -e go ]; do sleep 0.01; done
@@ -171,12 +158,11 @@ fn a_command_that_fails_hands_over_at_once() {
         waiter.ended().prints("value\n");
     }
     assert_eq!(place.read("runs"), "failing\nnext\n");
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
 }
 
-#[test]
-fn what_is_forgotten_during_a_fill_does_not_come_back() {
-    let place = Place::new();
+fn what_is_forgotten_during_a_fill_does_not_come_back<G: Meeting>() {
+    let place = Place::<G>::default();
     place.write("data", "old");
     let script = "
         read -r data < data
@@ -197,12 +183,11 @@ fn what_is_forgotten_during_a_fill_does_not_come_back() {
     }
     place.get("key").prints("new\n");
     assert_eq!(place.read("runs"), "old\nnew\n");
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
 }
 
-#[test]
-fn a_leader_that_was_stopped_does_not_bring_back_what_was_forgotten() {
-    let place = Place::new();
+fn a_leader_that_was_stopped_does_not_bring_back_what_was_forgotten<G: Meeting>() {
+    let place = Place::<G>::default();
     place.write("data", "old");
     let script = "
         read -r data < data
@@ -221,12 +206,11 @@ fn a_leader_that_was_stopped_does_not_bring_back_what_was_forgotten() {
     leader.signal(Signal::CONT);
     leader.ended().prints("new\n");
     place.get("key").prints("new\n");
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
 }
 
-#[test]
-fn whoever_waits_too_long_leaves_the_fill_alone() {
-    let place = Place::new();
+fn whoever_waits_too_long_leaves_the_fill_alone<G: Meeting>() {
+    let place = Place::<G>::default();
     let leader = place.start_run(&LONG, "key", WHEN_TOLD);
     until("the command", || (place.lines("runs") == 1).then_some(()));
     let waiter = place.run(&["--wait-timeout", "200ms"], "key", WHEN_TOLD);
@@ -237,15 +221,14 @@ fn whoever_waits_too_long_leaves_the_fill_alone() {
     assert_eq!(leader.code(), Some(0));
     place.get("key").prints(&leader.stdout);
     assert_eq!(place.lines("runs"), 1);
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
 }
 
-#[test]
-fn whoever_is_interrupted_while_it_waits_leaves_no_trace() {
-    let place = Place::new();
+fn whoever_is_interrupted_while_it_waits_leaves_no_trace<G: Meeting>() {
+    let place = Place::<G>::default();
     let leader = place.start_run(&LONG, "key", WHEN_TOLD);
     until("the command", || (place.lines("runs") == 1).then_some(()));
-    let before = place.store().list().unwrap();
+    let before = place.list();
     let waiters = start_waiters(&place, 3, &LONG, WHEN_TOLD);
     for waiter in &waiters {
         waiter.signal(Signal::INT);
@@ -266,10 +249,42 @@ fn whoever_is_interrupted_while_it_waits_leaves_no_trace() {
             .map(|key| (key.key.clone(), state(key)))
             .collect()
     };
-    assert_eq!(held(&place.store().list().unwrap()), held(&before));
+    assert_eq!(held(&place.list()), held(&before));
     place.write("go", "");
     let leader = leader.ended();
     assert_eq!(leader.code(), Some(0));
     assert_eq!(place.lines("runs"), 1);
-    assert_nothing_held(&place);
+    place.assert_nothing_held();
+}
+
+macro_rules! meetings {
+    ($($store:ident: $ground:ty;)*) => { $(
+        mod $store {
+            use super::*;
+
+            meetings!(of $ground:
+                forty_processes_on_a_cold_key_make_one_fill
+                whoever_waits_gets_the_value_pushed
+                a_leader_that_is_killed_is_taken_over
+                a_leader_that_was_stopped_and_overtaken_prints_the_newer_value
+                a_leader_that_was_stopped_and_overtaken_can_be_told_to_fail
+                a_command_that_fails_hands_over_at_once
+                what_is_forgotten_during_a_fill_does_not_come_back
+                a_leader_that_was_stopped_does_not_bring_back_what_was_forgotten
+                whoever_waits_too_long_leaves_the_fill_alone
+                whoever_is_interrupted_while_it_waits_leaves_no_trace
+            );
+        }
+    )* };
+    (of $ground:ty: $($scenario:ident)*) => { $(
+        #[test]
+        fn $scenario() {
+            super::$scenario::<$ground>();
+        }
+    )* };
+}
+
+meetings! {
+    sqlite: Sqlite;
+    redis: Redis;
 }

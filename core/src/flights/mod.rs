@@ -23,6 +23,7 @@ mod notice;
 mod passenger;
 mod ride;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -38,7 +39,8 @@ use ride::Ride;
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Flights<K> {
-    rides: BTreeMap<K, Ride>,
+    /// Boxed, for a ride is large, and a map moves its entries about.
+    rides: BTreeMap<K, Box<Ride>>,
     air: Air<K>,
 }
 
@@ -53,6 +55,9 @@ struct Air<K> {
     retiring: BTreeMap<u64, Retiring<K>>,
     timers: BTreeSet<(Instant, Timer<K>)>,
     orders: Vec<Order<K>>,
+    /// Room for the timers of a tick; empty between two notices.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    due: Vec<Timer<K>>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +88,7 @@ impl<K: Ord + Clone> Flights<K> {
                 retiring: BTreeMap::new(),
                 timers: BTreeSet::new(),
                 orders: Vec::new(),
+                due: Vec::new(),
             },
         }
     }
@@ -91,18 +97,19 @@ impl<K: Ord + Clone> Flights<K> {
     #[must_use = "each order must be carried out"]
     pub fn handle(&mut self, now: Instant, notice: Notice<K>) -> Vec<Order<K>> {
         let mut orders = Vec::new();
-        self.handle_into(now, notice, &mut orders);
+        self.handle_into(now, &notice, &mut orders);
         orders
     }
 
-    /// Like [`handle`](Self::handle), but appends the orders to a list, which the driver may use again.
-    pub fn handle_into(&mut self, now: Instant, notice: Notice<K>, orders: &mut Vec<Order<K>>) {
+    /// Like [`handle`](Self::handle), but leaves the notice with the driver, and appends the orders to a
+    /// list, which the driver may use again.
+    pub fn handle_into(&mut self, now: Instant, notice: &Notice<K>, orders: &mut Vec<Order<K>>) {
         core::mem::swap(orders, &mut self.air.orders);
         self.take_notice(now, notice);
         core::mem::swap(orders, &mut self.air.orders);
     }
 
-    fn take_notice(&mut self, now: Instant, notice: Notice<K>) {
+    fn take_notice(&mut self, now: Instant, notice: &Notice<K>) {
         self.air.now = self.air.now.max(now);
         match notice {
             Notice::Boarded {
@@ -111,10 +118,10 @@ impl<K: Ord + Clone> Flights<K> {
                 policy,
                 known,
             } => {
-                let ride = self.rides.entry(key.clone()).or_insert_with(Ride::empty);
-                ride.board(&mut self.air, &key, passenger, policy, known);
-                if self.air.settle(ride, &key) {
-                    self.rides.remove(&key);
+                let ride = self.rides.entry(key.clone()).or_default();
+                ride.board(&mut self.air, key, *passenger, policy, *known);
+                if self.air.settle(ride, key) {
+                    self.over(key);
                 }
             }
             Notice::Answered { flight, event } => self.answered(flight, event),
@@ -125,16 +132,16 @@ impl<K: Ord + Clone> Flights<K> {
                 arrival,
             } => match self.rides.get_mut(&flight.key) {
                 Some(ride) if ride.flies(flight.number) => {
-                    ride.arrived(&mut self.air, &flight.key, attempt, latest, arrival);
+                    ride.arrived(&mut self.air, &flight.key, *attempt, *latest, *arrival);
                     if self.air.settle(ride, &flight.key) {
-                        self.rides.remove(&flight.key);
+                        self.over(&flight.key);
                     }
                 }
                 // Nobody is left to judge it, but it is an answer: no lease was granted.
                 Some(_) | None => {
                     if let Some(attempt) = attempt {
-                        self.overheard(&flight, attempt, latest.max(arrival.token));
-                        self.air.clean_up(flight, ride::held(attempt));
+                        self.overheard(flight, *attempt, (*latest).max(arrival.token));
+                        self.air.clean_up(flight, &ride::held(*attempt));
                     }
                 }
             },
@@ -143,18 +150,18 @@ impl<K: Ord + Clone> Flights<K> {
                 passenger,
                 verdict,
             } => {
-                if let Some(ride) = self.rides.get_mut(&key) {
-                    ride.judged(&mut self.air, &key, passenger, verdict);
-                    if self.air.settle(ride, &key) {
-                        self.rides.remove(&key);
+                if let Some(ride) = self.rides.get_mut(key) {
+                    ride.judged(&mut self.air, key, *passenger, *verdict);
+                    if self.air.settle(ride, key) {
+                        self.over(key);
                     }
                 }
             }
             Notice::Left { key, passenger } => {
-                if let Some(ride) = self.rides.get_mut(&key) {
-                    ride.left(&mut self.air, &key, passenger);
-                    if self.air.settle(ride, &key) {
-                        self.rides.remove(&key);
+                if let Some(ride) = self.rides.get_mut(key) {
+                    ride.left(&mut self.air, key, *passenger);
+                    if self.air.settle(ride, key) {
+                        self.over(key);
                     }
                 }
             }
@@ -172,7 +179,7 @@ impl<K: Ord + Clone> Flights<K> {
     /// aboard: a view for people and metrics.
     #[must_use]
     pub fn view(&self, key: &K) -> Option<(Option<Phase>, Option<Deadline>, usize)> {
-        self.rides.get(key).map(Ride::view)
+        self.rides.get(key).map(|ride| ride.view())
     }
 
     /// The phase of a key's flight: what [`view`](Self::view) begins with, without the rest.
@@ -209,7 +216,13 @@ impl<K: Ord + Clone> Flights<K> {
         })
     }
 
-    fn answered(&mut self, flight: FlightId<K>, event: Event) {
+    /// The ride of a key is over.
+    #[inline(never)]
+    fn over(&mut self, key: &K) {
+        self.rides.remove(key);
+    }
+
+    fn answered(&mut self, flight: &FlightId<K>, event: &Event) {
         if matches!(
             event,
             Event::Abandoned | Event::HandedOver { .. } | Event::Tick
@@ -222,11 +235,11 @@ impl<K: Ord + Clone> Flights<K> {
         {
             ride.answered(&mut self.air, &flight.key, event);
             if self.air.settle(ride, &flight.key) {
-                self.rides.remove(&flight.key);
+                self.over(&flight.key);
             }
         } else {
             if let Some((attempt, token)) = ride::told_of_grants(event) {
-                self.overheard(&flight, attempt, token);
+                self.overheard(flight, attempt, token);
             }
             self.air.clean_up(flight, event);
         }
@@ -246,31 +259,32 @@ impl<K: Ord + Clone> Flights<K> {
     fn tick(&mut self) {
         // Each timer that is due is taken once: whatever it leaves behind is due later, or with the
         // next tick.
-        let mut due = Vec::new();
+        let mut due = core::mem::take(&mut self.air.due);
         for (at, timer) in &self.air.timers {
             if *at > self.air.now {
                 break;
             }
             due.push(timer.clone());
         }
-        for timer in due {
+        for timer in due.drain(..) {
             match timer {
                 Timer::Ride(key) => {
                     if let Some(ride) = self.rides.get_mut(&key) {
                         ride.tick(&mut self.air, &key);
                         if self.air.settle(ride, &key) {
-                            self.rides.remove(&key);
+                            self.over(&key);
                         }
                     }
                 }
                 Timer::Retiring(number) => {
                     if let Some(retiring) = self.air.retiring.get(&number) {
                         let flight = Air::flight_id(&retiring.key, number);
-                        self.air.clean_up(flight, Event::Tick);
+                        self.air.clean_up(&flight, &Event::Tick);
                     }
                 }
             }
         }
+        self.air.due = due;
     }
 }
 
@@ -316,20 +330,30 @@ impl<K: Ord + Clone> Air<K> {
     }
 
     /// Takes a flight that has no passengers any more, until its clean-up is done.
-    fn retire(&mut self, number: u64, retiring: Retiring<K>) {
-        let Retiring { key, flight, .. } = &retiring;
+    fn retire(
+        &mut self,
+        key: &K,
+        number: u64,
+        flight: &Flight,
+        claim_line: (Attempt, PassengerId),
+    ) {
         if flight.phase() == Phase::Landed {
             let flight = Self::flight_id(key, number);
             return self.orders.push(Order::Retired { flight });
         }
         self.set_timer(&Timer::Retiring(number), Instant::NEVER, due(flight));
+        let retiring = Retiring {
+            key: key.clone(),
+            flight: *flight,
+            claim_line,
+        };
         self.retiring.insert(number, retiring);
     }
 
     /// An event for a flight that has no passengers any more.
-    fn clean_up(&mut self, id: FlightId<K>, event: Event) {
+    fn clean_up(&mut self, id: &FlightId<K>, event: &Event) {
         let Some(Retiring { flight, .. }) = self.retiring.get_mut(&id.number) else {
-            if let Event::LeaseGranted { token, .. } = event {
+            if let Event::LeaseGranted { token, .. } = *event {
                 // Granted to a flight that gave up long ago: it must not leak.
                 let attempt = Attempt::new(0);
                 self.order(&id.key, id.number, Command::Release { attempt, token });
@@ -337,15 +361,15 @@ impl<K: Ord + Clone> Air<K> {
             return;
         };
         let before = due(flight);
-        let commands = flight.handle(self.now, event);
+        let commands = flight.handle(self.now, *event);
         let flight = *flight;
-        for command in commands {
-            self.order(&id.key, id.number, command);
+        for command in &*commands {
+            self.order(&id.key, id.number, *command);
         }
         self.set_timer(&Timer::Retiring(id.number), before, due(&flight));
         if flight.phase() == Phase::Landed {
             self.retiring.remove(&id.number);
-            self.orders.push(Order::Retired { flight: id });
+            self.orders.push(Order::Retired { flight: id.clone() });
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::passenger::{Passenger, ask, land};
-use super::{Air, Arrival, Order, PassengerId, Retiring};
+use super::{Air, Arrival, Order, PassengerId};
 use crate::flight::is_after;
 use crate::{
     Attempt, Command, Commands, Deadline, Event, Flight, Instant, Judgement, OnAbort, Outcome,
@@ -44,8 +44,9 @@ struct Current {
     published: Option<Revision>,
 }
 
-impl Ride {
-    pub(super) const fn empty() -> Self {
+impl Default for Ride {
+    /// With nobody aboard.
+    fn default() -> Self {
         Self {
             arrived: None,
             flight: None,
@@ -55,7 +56,9 @@ impl Ride {
             timer: Instant::NEVER,
         }
     }
+}
 
+impl Ride {
     pub(super) fn flies(&self, number: u64) -> bool {
         self.flight
             .as_ref()
@@ -111,7 +114,7 @@ impl Ride {
         air: &mut Air<K>,
         key: &K,
         id: PassengerId,
-        policy: Policy,
+        policy: &Policy,
         known: Verdict,
     ) {
         let started = air.now;
@@ -122,7 +125,7 @@ impl Ride {
             policy.wait_timeout
         };
         let passenger = Passenger {
-            policy,
+            policy: *policy,
             started,
             patience: started.after(patience),
             known,
@@ -155,7 +158,7 @@ impl Ride {
         }
     }
 
-    pub(super) fn answered<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: Event) {
+    pub(super) fn answered<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: &Event) {
         if let Some((attempt, token)) = told_of_grants(event) {
             self.raise_floors(attempt, token);
         }
@@ -163,7 +166,7 @@ impl Ride {
             attempt,
             generation,
             ..
-        } = event
+        } = *event
             && let Some(current) = &self.flight
             && current.flight.overlooks(attempt, generation)
         {
@@ -181,7 +184,7 @@ impl Ride {
             }
             self.seat(air, key, successor);
             if successor.is_none() {
-                return air.clean_up(Air::flight_id(key, number), event);
+                return air.clean_up(&Air::flight_id(key, number), event);
             }
         }
         self.step(air, key, event);
@@ -308,7 +311,7 @@ impl Ride {
             },
             None => Event::KeyEvent { verdict },
         };
-        self.step(air, key, event);
+        self.step(air, key, &event);
     }
 
     pub(super) fn left<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, id: PassengerId) {
@@ -369,12 +372,12 @@ impl Ride {
             None => Event::Abandoned,
         };
         let (number, pilot, pending) = (current.number, current.pilot, current.newer);
-        self.step(air, key, event);
+        self.step(air, key, &event);
         if let Some((attempt, _)) = pending {
             match pilot {
                 Some(pilot) => self.pilot_judges(air, key, pilot),
                 // Nobody is left to judge it, but the claim was answered: no lease was granted.
-                None => air.clean_up(Air::flight_id(key, number), held(attempt)),
+                None => air.clean_up(&Air::flight_id(key, number), &held(attempt)),
             }
         }
     }
@@ -401,7 +404,7 @@ impl Ride {
                 }
                 self.replace_pilot(air, key);
             }
-            None => self.step(air, key, Event::Tick),
+            None => self.step(air, key, &Event::Tick),
         }
     }
 
@@ -469,18 +472,18 @@ impl Ride {
     }
 
     /// One step of the flight, and what it means for those aboard.
-    fn step<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: Event) {
+    fn step<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, event: &Event) {
         let Some(current) = &mut self.flight else {
             return;
         };
         let before = current.flight.phase();
-        let commands = current.flight.handle(air.now, event);
+        let commands = current.flight.handle(air.now, *event);
         let after = current.flight.phase();
         if after != Phase::Claiming {
             current.newer = None;
         }
         let ended = before != after;
-        if let Event::Published { revision, .. } = event
+        if let Event::Published { revision, .. } = *event
             && before == Phase::Publishing
             && ended
         {
@@ -535,8 +538,8 @@ impl Ride {
                 PassengerId(id.0.saturating_add(1))
             });
         let mut landing = None;
-        for command in commands {
-            match command {
+        for command in &*commands {
+            match *command {
                 Command::Fill { attempt, lease } => {
                     current.fill_line = next_id;
                     current.token = lease.map(|lease| lease.token);
@@ -556,7 +559,7 @@ impl Ride {
                 Command::Land(outcome) => landing = Some(outcome),
                 Command::Claim { attempt, .. } => {
                     current.claim_line = (attempt, next_id);
-                    air.order(key, number, command);
+                    air.order(key, number, *command);
                 }
                 Command::Watch
                 | Command::Unwatch
@@ -564,7 +567,7 @@ impl Ride {
                 | Command::Publish { .. }
                 | Command::Put { .. }
                 | Command::Release { .. }
-                | Command::WarnLeaseLost { .. } => air.order(key, number, command),
+                | Command::WarnLeaseLost { .. } => air.order(key, number, *command),
             }
         }
         let phase = current.flight.phase();
@@ -644,7 +647,7 @@ impl Ride {
 
     /// Takes leave of a flight whose call has ended.
     fn retire<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K) {
-        let Some(current) = self.flight.take() else {
+        let Some(current) = &self.flight else {
             return;
         };
         self.grounded = true;
@@ -665,12 +668,8 @@ impl Ride {
                 ask(air, key, *id, passenger, arrival);
             }
         }
-        let retiring = Retiring {
-            key: key.clone(),
-            flight: current.flight,
-            claim_line: current.claim_line,
-        };
-        air.retire(current.number, retiring);
+        air.retire(key, current.number, &current.flight, current.claim_line);
+        self.flight = None;
     }
 
     fn land_others<K: Ord + Clone>(
@@ -724,10 +723,10 @@ impl Current {
 }
 
 /// The last token known to have been granted, by an answer to a claim that was not met by a value.
-pub(super) fn told_of_grants(event: Event) -> Option<(Attempt, Option<Token>)> {
-    if let Event::LeaseGranted { attempt, token, .. } = event {
+pub(super) fn told_of_grants(event: &Event) -> Option<(Attempt, Option<Token>)> {
+    if let Event::LeaseGranted { attempt, token, .. } = *event {
         Some((attempt, Some(token)))
-    } else if let Event::Held { attempt, token, .. } = event {
+    } else if let Event::Held { attempt, token, .. } = *event {
         Some((attempt, token))
     } else {
         None

@@ -37,7 +37,7 @@ fn orders_go_to_the_end_of_a_list() {
         },
     };
     let more = other.handle(at(0), notice.clone());
-    process.flights.handle_into(at(0), notice, &mut orders);
+    process.flights.handle_into(at(0), &notice, &mut orders);
     assert!(!more.is_empty());
     assert_eq!(orders, [before, more].concat());
 }

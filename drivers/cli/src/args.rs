@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use oneflight_core::{OnFenced, OnUnavailable, Policy};
 
+use crate::log;
 use crate::store_url::StoreUrl;
 
 /// Compute once, share with everyone.
@@ -23,7 +24,12 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) order: Order,
 
-    /// Where the fleet meets: `sqlite:PATH`, a file that the processes of one machine share.
+    /// Where the fleet meets: `sqlite:PATH`, a file that the processes of one machine share; or
+    /// `redis://HOST:PORT`, a server that many machines reach.
+    ///
+    /// A server's URL may have a user and a password, as in `redis://user:password@host:6379/0`: pass
+    /// it in $ONEFLIGHT_STORE, for what is on the command line can be seen by others. It begins with
+    /// `rediss:` for TLS, and with `unix:` for a socket.
     ///
     /// By default `oneflight/flights.db` in $XDG_STATE_HOME, or in ~/.local/state.
     #[arg(long, global = true, env = "ONEFLIGHT_STORE", value_name = "URL")]
@@ -33,6 +39,14 @@ pub(crate) struct Cli {
         hide_env_values = true
     )]
     pub(crate) store: StoreUrl,
+
+    /// Say on standard error what happens inside: leases, faults, calls
+    ///
+    /// A level (error, warn, info, debug, trace), or parts with their levels: oneflight::lease=debug,warn.
+    /// Values are never told. By default nothing is.
+    #[arg(long, global = true, env = "ONEFLIGHT_LOG", value_name = "FILTER", value_parser = log::filter)]
+    #[arg(hide_env_values = true)]
+    pub(crate) log: Option<String>,
 }
 
 const TOP_EXAMPLES: &str = "\
@@ -40,6 +54,7 @@ Examples:
   oneflight run greeting -- echo hello
   oneflight get greeting
   oneflight status
+  oneflight --log debug run greeting -- echo hello
   oneflight forget greeting";
 
 #[derive(Debug, Subcommand)]
@@ -319,6 +334,7 @@ mod tests {
             &["key", "--lease-ttl", "soon", "--", "ls"],
             &["key", "--max-value", "much", "--", "ls"],
             &["key", "--store", "memory:", "--", "ls"],
+            &["key", "--log", "a=loud", "--", "ls"],
         ] {
             assert!(run(arguments).is_err(), "{arguments:?}");
         }

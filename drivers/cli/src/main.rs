@@ -6,7 +6,7 @@
 //! args ─▶ run ──▶ fill ──▶ command ──▶ parent_death
 //!      │   ├────▶ signals, waiting, report
 //!      ├▶ keys (get, forget)        store_url ─▶ the store, or down; recording
-//!      └▶ status                    exit, print, human, output: the words for all of it
+//!      └▶ status                    exit, print, human, output, log: the words for all of it
 //! ```
 
 mod args;
@@ -16,6 +16,7 @@ mod exit;
 mod fill;
 mod human;
 mod keys;
+mod log;
 mod output;
 mod parent_death;
 mod print;
@@ -29,6 +30,7 @@ mod waiting;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Order};
@@ -57,6 +59,7 @@ fn obey(cli: &Cli) -> Result<(), Failure> {
         clap_complete::generate(args.shell, &mut Cli::command(), "oneflight", &mut script);
         return print(&script);
     }
+    log::tell(cli.log.as_deref());
     // All on this thread: a command is killed when the thread that has started it ends.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -79,7 +82,11 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
         error.print().ok();
         return ExitCode::SUCCESS;
     }
-    let text = error.render().to_string();
+    let mut text = error.render().to_string();
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        // It may be a URL with a password.
+        text = text.replace(value, &store_url::without_password(value));
+    }
     say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     Code::USAGE.into()
 }

@@ -1,11 +1,13 @@
-//! Which store to use: `sqlite:PATH`.
+//! Which store to use: `sqlite:PATH`, or the URL of a Redis server.
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{Store, StoreError};
 
@@ -16,17 +18,51 @@ use crate::exit::Failure;
 pub(crate) enum StoreUrl {
     /// A file that the processes of one machine share; `None` for the user's own.
     Sqlite(Option<PathBuf>),
+    /// A server.
+    Redis(ServerUrl),
 }
+
+/// The URL of a server, in which there may be a password: it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ServerUrl(String);
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.0))
+    }
+}
+
+/// As far as it may be shown.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+    format!("{scheme}://…@{host}")
+}
+
+/// What the URL of a server begins with.
+const SERVERS: [&str; 7] = [
+    "redis",
+    "rediss",
+    "redis+unix",
+    "unix",
+    "valkey",
+    "valkeys",
+    "valkey+unix",
+];
 
 /// Why a store URL is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadUrl {
     #[error(
         "a memory store lives and dies with one process, so there is nobody to share with; \
-         use sqlite:PATH"
+         use sqlite:PATH or redis://HOST:PORT"
     )]
     Memory,
-    #[error("unknown scheme {0:?}; this program knows sqlite:PATH")]
+    #[error("{0}")]
+    Server(StoreError),
+    #[error("unknown scheme {0:?}; this program knows sqlite:PATH and redis://HOST:PORT")]
     UnknownScheme(String),
     #[error("a store URL begins with its scheme; for a file use sqlite:{0}")]
     NoScheme(String),
@@ -39,6 +75,11 @@ impl FromStr for StoreUrl {
         match url.split_once(':') {
             Some(("sqlite", "")) => Ok(Self::Sqlite(None)),
             Some(("sqlite", path)) => Ok(Self::Sqlite(Some(path_of(path).into()))),
+            Some((scheme, _)) if SERVERS.contains(&scheme) => {
+                // Opening it connects to nobody.
+                RedisStore::open(url).map_err(BadUrl::Server)?;
+                Ok(Self::Redis(ServerUrl(url.to_owned())))
+            }
             Some(("memory", _)) => Err(BadUrl::Memory),
             Some((scheme, _)) if !scheme.contains('/') => {
                 Err(BadUrl::UnknownScheme(scheme.to_owned()))
@@ -59,10 +100,16 @@ fn path_of(rest: &str) -> &str {
 impl StoreUrl {
     /// Opens the store. [`StoreError::Unavailable`] if that may work at another time.
     pub(crate) fn open(&self) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
-        let Self::Sqlite(path) = self;
-        let path = match path {
-            Some(path) => path.clone(),
-            None => default_path(|name| env::var_os(name))?,
+        let path = match self {
+            Self::Redis(ServerUrl(url)) => {
+                let store = RedisStore::open(url.as_str());
+                return match store {
+                    Ok(store) => Ok(Ok(Arc::new(store))),
+                    Err(error) => Err(Failure::own(error.to_string())),
+                };
+            }
+            Self::Sqlite(Some(path)) => path.clone(),
+            Self::Sqlite(None) => default_path(|name| env::var_os(name))?,
         };
         match SqliteStore::open(&path).map_err(StoreError::from) {
             Ok(store) => Ok(Ok(Arc::new(store))),
@@ -110,9 +157,40 @@ mod tests {
     fn other_urls_are_explained() {
         let told = |url: &str| url.parse::<StoreUrl>().unwrap_err().to_string();
         assert!(told("memory:").contains("one process"));
-        assert!(told("redis://x").contains("unknown scheme \"redis\"; this program knows sqlite:"));
+        assert!(told("nats://x").contains("unknown scheme \"nats\"; this program knows sqlite:"));
         assert!(told("/srv/x.db").contains("use sqlite:/srv/x.db"));
         assert!(told("./a:b").contains("use sqlite:./a:b"));
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_url() {
+        for url in [
+            "redis://host",
+            "redis://:secret@host:6379/3",
+            "rediss://user:secret@host",
+            "unix:///run/redis.sock?db=1",
+            "unix:/run/redis.sock",
+            "valkey://host",
+        ] {
+            let parsed: StoreUrl = url.parse().unwrap();
+            assert_eq!(parsed, StoreUrl::Redis(ServerUrl(url.to_owned())));
+            assert!(!format!("{parsed:?}").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for url in [
+            "redis://:secret@host:port",
+            "redis://u:secret@h/x",
+            "redis:secret",
+        ] {
+            let told = url.parse::<StoreUrl>().unwrap_err().to_string();
+            assert!(!told.contains("secret"), "{told}");
+            assert!(told.contains("redis://host:6379/0"), "{told}");
+        }
+        assert_eq!(without_password("x://a:b@c@h:1/2"), "x://…@h:1/2");
+        assert_eq!(without_password("sqlite:a"), "sqlite:a");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oneflight_store::{Change, Revision, StoreError};
 use oneflight_trace::Request;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::candidate::{Candidate, Look};
 use crate::copies::Copy;
@@ -15,6 +16,7 @@ use crate::freshness::{Always, Freshness, When};
 use crate::handle::Handle;
 use crate::hub::Names;
 use crate::landing::Landing;
+use crate::observe::Journey;
 use crate::options::{Options, Timing};
 use crate::recorder::forgotten;
 use crate::shared::Shared;
@@ -69,6 +71,31 @@ impl<'a, P> Call<'a, P> {
     {
         let hub = self.shared.hub();
         let asked = hub.clock.read();
+        let journey = Journey::begin(hub, self.key, asked).bounded(self.options.store_timeout());
+        let span = journey.span();
+        async {
+            let mut journey = journey;
+            let read = self.look_at_store(asked).await;
+            match &read {
+                Ok(None) => journey.found_nothing(),
+                Ok(Some(landing)) => journey.landed(Ok::<_, &Error<V, Infallible>>(landing)),
+                Err(error) => journey.landed(Err(error)),
+            }
+            read
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn look_at_store<V>(
+        &self,
+        asked: Instant,
+    ) -> Result<Option<Landing<V>>, Error<V, Infallible>>
+    where
+        V: DeserializeOwned + Send + Sync + 'static,
+        P: Freshness<V>,
+    {
+        let hub = self.shared.hub();
         let state = hub.read(&self.names()).await;
         let state = state.map_err(|error| self.store_error(error))?;
         let Some(entry) = state.entry else {

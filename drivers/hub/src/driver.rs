@@ -6,15 +6,19 @@ use std::time::Instant;
 use crate::hub::Hub;
 
 /// What a driver brings along: how it tells the time, and who turns the pump.
-#[derive(Clone, Copy, Debug)]
-pub struct Driver {
+pub trait Driver: Send + Sync + 'static {
     /// What a recording calls it.
-    pub name: &'static str,
+    fn name(&self) -> &'static str;
+
     /// Its clock, which never goes back.
-    pub now: fn() -> Instant,
+    fn clock(&self) -> fn() -> Instant;
+
     /// Sees to it that a [`Pump`](crate::Pump) of this hub is turned from now on; `false` if that cannot
     /// be. Called in the middle of a caller's work, so it must not turn the pump in place. The pump is to
     /// be dropped when it has ended or will not be turned any more, for then another is started when
     /// there is need.
-    pub start: fn(&Arc<Hub>) -> bool,
+    fn start(&self, hub: &Arc<Hub>) -> bool;
+
+    /// The last handle is gone, and the pump has been told: it ends soon.
+    fn closed(&self) {}
 }

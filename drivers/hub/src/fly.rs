@@ -8,11 +8,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use oneflight_core::{Judgement, OnAbort, Outcome, Unpublished, Verdict};
+use oneflight_core::{FillResult, Judgement, OnAbort, Outcome, Unpublished, Verdict};
 use oneflight_store::StoreError;
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::call::Call;
 use crate::candidate::Candidate;
@@ -21,6 +22,7 @@ use crate::freshness::Freshness;
 use crate::hub::{Failure, Filled, Hub, Landed, Mail, Seat};
 use crate::landing::{Landing, Source};
 use crate::lease::Lease;
+use crate::observe::Journey;
 use crate::value::{Arrived, Value};
 
 impl<P> Call<'_, P> {
@@ -36,9 +38,9 @@ impl<P> Call<'_, P> {
     /// If the fill does, once its lease is given up.
     pub async fn fly<V, E, F, Fut, W>(
         &self,
-        mut candidate: Option<Candidate<V>>,
+        candidate: Option<Candidate<V>>,
         before_fill: fn() -> W,
-        mut fill: F,
+        fill: F,
     ) -> Result<Landing<V>, Error<V, E>>
     where
         V: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -50,6 +52,34 @@ impl<P> Call<'_, P> {
     {
         let hub = self.shared.ready();
         let started = hub.clock.read();
+        let mut journey = Journey::begin(hub, self.key, started);
+        let span = journey.span();
+        let flown = async move {
+            let flown = self.fly_on(candidate, before_fill, fill, started, &mut journey);
+            let landed = flown.await;
+            journey.landed(landed.as_ref());
+            landed
+        };
+        flown.instrument(span).await
+    }
+
+    async fn fly_on<V, E, F, Fut, W>(
+        &self,
+        mut candidate: Option<Candidate<V>>,
+        before_fill: fn() -> W,
+        mut fill: F,
+        started: Instant,
+        journey: &mut Journey<'_>,
+    ) -> Result<Landing<V>, Error<V, E>>
+    where
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+        E: Send + Sync + 'static,
+        F: FnMut(Lease) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+        W: Future<Output = ()>,
+        P: Freshness<V>,
+    {
+        let hub = self.shared.hub();
         let mut policy = self.options.policy();
         loop {
             let known = candidate
@@ -82,6 +112,7 @@ impl<P> Call<'_, P> {
                     } => {
                         before_fill().await;
                         seat.fill_begins(&flight, attempt, &lease);
+                        journey.fill_began(&lease);
                         let fill = AssertUnwindSafe(async { fill(lease).await }).catch_unwind();
                         let filled = match aboard(&seat, fill).await {
                             Ok(Ok(value)) => match Value::encode(&value) {
@@ -97,10 +128,12 @@ impl<P> Call<'_, P> {
                             },
                             Ok(Err(error)) => Filled::Failed(Failure::Error(Arc::new(error))),
                             Err(panic) => {
+                                journey.fill_ended(FillResult::Panic);
                                 seat.fill_done(flight, attempt, Filled::Panicked);
                                 resume_unwind(panic);
                             }
                         };
+                        journey.fill_ended(filled.result());
                         seat.fill_done(flight, attempt, filled);
                     }
                     Mail::Land(landed) => break landed,

@@ -96,7 +96,7 @@ impl Lease {
     }
 
     /// Whether the lease is known to be held at this moment: not taken away, and not lapsed by this
-    /// process's own, conservative clock. Right even while the driver's task cannot run.
+    /// process's own, conservative clock. Right even while the driver cannot run.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.token.is_some()

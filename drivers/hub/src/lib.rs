@@ -27,6 +27,7 @@ mod handle;
 mod hub;
 mod landing;
 mod lease;
+mod observe;
 mod options;
 mod pump;
 mod recorder;
@@ -34,6 +35,12 @@ mod request;
 mod shared;
 mod timers;
 mod value;
+
+/// The metrics: their names, units and labels. Install a recorder before the first call.
+#[cfg(feature = "metrics")]
+pub mod metrics {
+    pub use crate::observe::names::{ALL, Kind, Metric, describe};
+}
 
 pub use call::Call;
 pub use candidate::{Candidate, Look};

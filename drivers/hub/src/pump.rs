@@ -14,6 +14,7 @@ use oneflight_core::{Command, FlightId};
 use oneflight_store::{Change, KeyState, StoreError, Subscription, WatchEvent};
 
 use crate::hub::{Hub, Names, Todo, Work};
+use crate::observe::Up;
 use crate::request::{Answer, Underway};
 use crate::timers::Timers;
 
@@ -35,7 +36,7 @@ const MOST_ROUNDS: usize = 64;
 /// It does nothing by itself: [`Pump::turn`] it, from one place that no caller's fill can block.
 pub struct Pump {
     hub: Arc<Hub>,
-    watches: HashMap<u64, (FlightId<Names>, Subscription)>,
+    watches: HashMap<u64, (FlightId<Names>, Subscription, Up)>,
     requests: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Looks at copies after a gap in the change stream: nobody waits for them, not even `close`.
     looks: FuturesUnordered<BoxFuture<'static, ()>>,
@@ -58,7 +59,7 @@ impl Drop for Pump {
     fn drop(&mut self) {
         // Its runtime may have ended under callers on another: they start a new pump, which finds
         // the watches to be opened again. Requests under way count as unanswered.
-        for (_, (flight, watch)) in self.watches.drain() {
+        for (_, (flight, watch, _watched)) in self.watches.drain() {
             drop(watch);
             let ended = StoreError::unavailable("the driver has ended");
             self.hub.watched(flight, WatchEvent::Ended(ended));
@@ -137,13 +138,18 @@ impl Pump {
                 let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
                 let watched = flight.clone();
                 let hub = Arc::downgrade(&self.hub);
+                let pushes = self.hub.meters.pushes();
                 let watcher = move |event| {
+                    if let WatchEvent::Key(key) = &event {
+                        pushes.heard(key);
+                    }
                     if let Some(hub) = hub.upgrade() {
                         hub.watched(watched.clone(), event);
                     }
                 };
                 let watch = self.hub.store.watch(key, lock, Arc::new(watcher));
-                drop(self.watches.insert(flight.number, (flight, watch)));
+                let watched = self.hub.meters.watch();
+                drop(self.watches.insert(flight.number, (flight, watch, watched)));
             }
             Command::Unwatch => drop(self.watches.remove(&flight.number)),
             Command::Claim { .. }

@@ -13,6 +13,7 @@ use oneflight_store::{Holder, KeyState, Pending, Profile, StoreError};
 use oneflight_trace::{Answer, Digest, Freshness, NodeId, Record, Request, RequestId, What};
 
 use crate::hub::Names;
+use crate::observe::Reply;
 use tape::Tape;
 pub(crate) use words::{claimed, forgotten, looked, published, put, released, renewed};
 
@@ -141,7 +142,7 @@ impl std::fmt::Debug for Recorder {
 
 impl crate::hub::Hub {
     /// Sends a request; with a recorder, its leaving and its answer are noted.
-    pub(crate) fn ask<T: Send + 'static>(
+    pub(crate) fn ask<T: Reply>(
         &self,
         key: &Names,
         flight: Option<u64>,
@@ -149,6 +150,7 @@ impl crate::hub::Hub {
         answer: fn(&Result<T, StoreError>) -> Option<Answer>,
         send: impl FnOnce() -> Pending<T>,
     ) -> Pending<T> {
+        let send = || self.meters.timed(self.clock, send);
         let Some(recorder) = self.recorder.clone() else {
             return send();
         };

@@ -8,11 +8,13 @@ use futures_util::future::BoxFuture;
 use futures_util::task::noop_waker_ref;
 use oneflight_core::{Attempt, Command, Event, FlightId};
 use oneflight_store::{
-    AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Publication, Renewal, StoreError, Token,
+    AttemptId, Claim, ClaimRequest, KeyState, LeaseId, Publication, PutOutcome, Renewal,
+    StoreError, Token,
 };
 use oneflight_trace::{Digest, Request, nanos};
 
 use crate::hub::{Errand, Hub, Names};
+use crate::observe::{Sighting, StoreCall};
 use crate::recorder;
 
 /// A request under way.
@@ -29,6 +31,7 @@ pub(crate) enum Answer {
         Result<Publication, StoreError>,
     ),
     Release(FlightId<Names>, Attempt, Result<(), StoreError>),
+    Put(FlightId<Names>, Result<PutOutcome, StoreError>),
     /// Nobody waits for it.
     Nothing,
 }
@@ -127,10 +130,7 @@ impl Hub {
                     let (bytes, retain) = value.clone().unwrap_or_default();
                     store.put(key, bytes, retain, seen)
                 });
-                Box::pin(async move {
-                    drop(put.await);
-                    Answer::Nothing
-                })
+                Box::pin(async move { Answer::Put(flight, put.await) })
             }
             Command::Watch
             | Command::Unwatch
@@ -148,15 +148,23 @@ impl Hub {
                     token,
                     remaining,
                     generation,
-                } => self.answered(
-                    flight,
-                    Event::LeaseGranted {
-                        attempt,
+                } => {
+                    self.saw(&Sighting::Granted {
+                        names: flight.key.clone(),
                         token,
-                        remaining,
                         generation,
-                    },
-                ),
+                        remaining,
+                    });
+                    self.answered(
+                        flight,
+                        Event::LeaseGranted {
+                            attempt,
+                            token,
+                            remaining,
+                            generation,
+                        },
+                    );
+                }
                 Claim::Held {
                     token, remaining, ..
                 } => {
@@ -189,16 +197,33 @@ impl Hub {
                 Publication::Published(revision) => {
                     self.published(flight, attempt, revision, token)
                 }
-                Publication::Fenced => self.answered(flight, Event::Fenced { attempt }),
+                Publication::Fenced => {
+                    let names = flight.key.clone();
+                    self.saw(&Sighting::Fenced { names, token });
+                    self.answered(flight, Event::Fenced { attempt });
+                }
             },
             Answer::Release(flight, attempt, Ok(())) => {
                 self.answered(flight, Event::Released { attempt });
             }
-            Answer::Claim(flight, attempt, _, Err(error))
-            | Answer::Renew(flight, attempt, Err(error))
-            | Answer::Publish(flight, attempt, _, Err(error))
-            | Answer::Release(flight, attempt, Err(error)) => self.failed(flight, attempt, error),
-            Answer::Nothing => {}
+            Answer::Claim(flight, attempt, _, Err(error)) => {
+                self.failed(flight, attempt, StoreCall::Claim, error);
+            }
+            Answer::Renew(flight, attempt, Err(error)) => {
+                self.failed(flight, attempt, StoreCall::Renew, error);
+            }
+            Answer::Publish(flight, attempt, _, Err(error)) => {
+                self.failed(flight, attempt, StoreCall::Publish, error);
+            }
+            Answer::Release(flight, attempt, Err(error)) => {
+                self.failed(flight, attempt, StoreCall::Release, error);
+            }
+            Answer::Put(flight, Err(error)) => self.saw(&Sighting::Failed {
+                names: flight.key,
+                call: StoreCall::Put,
+                error,
+            }),
+            Answer::Put(_, Ok(_)) | Answer::Nothing => {}
         }
     }
 

@@ -11,6 +11,7 @@ use crate::candidate::Candidate;
 use crate::copies::Copies;
 use crate::driver::Driver;
 use crate::hub::{Hub, Names};
+use crate::observe;
 use crate::recorder::Recorder;
 
 /// What all clones of a driver's `SingleFlight` share. When it is dropped, the pump ends as soon as
@@ -44,15 +45,15 @@ impl Default for Settings {
 impl Shared {
     /// Over this store. Nothing runs yet.
     #[must_use]
-    pub fn new(driver: Driver, store: Arc<dyn Store>, settings: Settings) -> Self {
+    pub fn new(driver: impl Driver, store: Arc<dyn Store>, settings: Settings) -> Self {
         let copies = Copies::new(settings.local_copies);
         let holder = settings.holder.unwrap_or_else(Holder::this_process);
         // The standard library seeds its hashers from the system's randomness.
         let nonce = RandomState::new().build_hasher().finish();
         let begin =
-            |recorder: Recorder| recorder.begin(driver.name, nonce, store.profile(), &holder);
+            |recorder: Recorder| recorder.begin(driver.name(), nonce, store.profile(), &holder);
         let recorder = settings.recorder.map(begin).map(Arc::new);
-        let hub = Hub::new(driver, store, copies, holder, nonce, recorder);
+        let hub = Hub::new(Box::new(driver), store, copies, holder, nonce, recorder);
         Self {
             hub: Arc::new(hub),
             changes: OnceLock::new(),
@@ -79,15 +80,25 @@ impl Shared {
         freshness: impl FnOnce() -> Freshness,
         found: &Candidate<V>,
     ) {
-        if let Some(recorder) = &self.hub.recorder {
-            let passenger = self.hub.next_passenger();
-            recorder.hit(
-                names(),
-                passenger,
-                freshness(),
-                found.revision,
-                found.digest,
-            );
+        self.hub.meters.hit();
+        if self.hub.recorder.is_some() | observe::hits_are_told() {
+            self.tell_hit(names, freshness, found);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_hit<V>(
+        &self,
+        names: impl FnOnce() -> Names,
+        freshness: impl FnOnce() -> Freshness,
+        found: &Candidate<V>,
+    ) {
+        let (hub, names) = (&self.hub, names());
+        observe::tell_hit(&names.key, found.token);
+        if let Some(recorder) = &hub.recorder {
+            let passenger = hub.next_passenger();
+            recorder.hit(names, passenger, freshness(), found.revision, found.digest);
         }
     }
 
@@ -111,6 +122,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.hub.close();
+        self.hub.driver.closed();
     }
 }
 

@@ -111,6 +111,11 @@ pub(crate) struct Times {
 }
 
 impl Times {
+    /// Whether it was asked for before this moment.
+    pub(crate) fn was_asked_before(&self, moment: Instant) -> bool {
+        self.read < moment
+    }
+
     /// Of a value that the store was asked for at this moment. It was read a little later, so it counts
     /// as older than it is, never as younger: what was published before a call began does not pass as
     /// published since. (A push is not asked for: there it is the moment the store told of it.)

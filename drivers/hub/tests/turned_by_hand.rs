@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use oneflight_hub::{
-    CLOSING_PATIENCE, Call, Driver, Error, Landing, Lease, Look, Loss, OnUnavailable, Pump,
+    CLOSING_PATIENCE, Call, Driver, Error, Hub, Landing, Lease, Look, Loss, OnUnavailable, Pump,
     Settings, Shared, Source, Until,
 };
 use oneflight_store::MemoryStore;
@@ -21,15 +21,23 @@ mod silent;
 
 type Result<T> = std::result::Result<Landing<T>, Error<T, String>>;
 
-const DRIVER: Driver = Driver {
-    name: "by hand",
-    now,
-    start: |hub| {
+struct ByHand;
+
+impl Driver for ByHand {
+    fn name(&self) -> &'static str {
+        "by hand"
+    }
+
+    fn clock(&self) -> fn() -> Instant {
+        now
+    }
+
+    fn start(&self, hub: &Arc<Hub>) -> bool {
         PUMP.replace(Some(Pump::new(Arc::clone(hub))));
         WOKEN.with(|woken| woken.0.store(true, Ordering::SeqCst));
         true
-    },
-};
+    }
+}
 
 thread_local! {
     static CLOCK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
@@ -97,7 +105,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn shared(store: impl oneflight_store::Store) -> Arc<Shared> {
-    Arc::new(Shared::new(DRIVER, Arc::new(store), Settings::default()))
+    Arc::new(Shared::new(ByHand, Arc::new(store), Settings::default()))
 }
 
 async fn fly<F: Future<Output = std::result::Result<u64, String>>>(

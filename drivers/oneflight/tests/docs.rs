@@ -1,11 +1,11 @@
 //! The docs say what the code says.
 
-#![cfg(all(feature = "tokio", feature = "sqlite"))]
+#![cfg(all(feature = "tokio", feature = "sqlite", feature = "redis"))]
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use oneflight::store::{Loss, Profile};
-use oneflight::{MemoryStore, SqliteStore, Store};
+use oneflight::{MemoryStore, RedisStore, SqliteStore, Store};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -74,6 +74,7 @@ fn table(profiles: &[&Profile]) -> String {
         let loses = match profile.loses {
             Loss::DiesWithItsCallers => "everything, with its callers",
             Loss::LastWrites => "the last writes before a loss of power",
+            Loss::LastWritesAndLeases => "the last writes, and leases with them",
             Loss::Nothing => "nothing",
             _ => "see its docs",
         };
@@ -91,7 +92,12 @@ fn the_table_of_guarantees_is_what_the_stores_say() {
     let dir = std::env::temp_dir().join(format!("oneflight-docs-{}", std::process::id()));
     let sqlite = SqliteStore::open(dir.join("flights.db")).unwrap();
     let memory = MemoryStore::new();
-    let table = table(&[Store::profile(&memory), Store::profile(&sqlite)]);
+    let redis = RedisStore::open("redis://localhost").unwrap();
+    let table = table(&[
+        Store::profile(&memory),
+        Store::profile(&sqlite),
+        Store::profile(&redis),
+    ]);
     drop(sqlite);
     fs::remove_dir_all(dir).unwrap();
     let design = fs::read_to_string(repository().join("docs/design.md")).unwrap();

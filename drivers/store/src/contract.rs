@@ -84,10 +84,11 @@ pub trait Store: Send + Sync + 'static {
     /// one atomic step.
     fn list(&self) -> Pending<Vec<KeyStatus>>;
 
-    /// Tells `watcher` how `key` and `lock` stand, and then of every later change.
+    /// Tells `watcher` how `key` and `lock` stand, and then of every later change. Returns at once, in both
+    /// flavours: what takes time is done elsewhere.
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription;
 
-    /// Tells `listener` which keys are published or forgotten from now on.
+    /// Tells `listener` which keys are published or forgotten from now on. Returns at once, in both flavours.
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
 }
 

@@ -35,6 +35,10 @@ pub enum Loss {
     DiesWithItsCallers,
     /// The last writes before a loss of power; tokens and revisions still only grow.
     LastWrites,
+    /// The last writes before a failure, or all of them, and the leases among them: a second holder may
+    /// be elected while the first still fills, and waiters may be told late. Tokens and revisions still
+    /// grow, unless the clock has gone back as well.
+    LastWritesAndLeases,
     /// Nothing that was acknowledged.
     Nothing,
 }

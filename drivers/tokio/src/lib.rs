@@ -9,6 +9,8 @@ mod single_flight;
 pub use call::Call;
 pub use handle::Handle;
 pub use oneflight_core::{OnAbort, OnFenced, OnUnavailable};
+#[cfg(feature = "metrics")]
+pub use oneflight_hub::metrics;
 pub use oneflight_hub::{Always, Error, Freshness, Landing, Lease, Loss, Recorder, Source, When};
 pub use oneflight_store::{Holder, Revision, Store, StoreError, Token};
 pub use single_flight::{Builder, SingleFlight};

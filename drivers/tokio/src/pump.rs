@@ -11,22 +11,28 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) const DRIVER: Driver = Driver {
-    name: "tokio",
-    now: || Instant::now().into_std(),
-    start,
-};
+pub(crate) struct Tokio;
 
-/// Starts the pump on the current runtime, if there is one.
-fn start(hub: &Arc<Hub>) -> bool {
-    let Ok(runtime) = Handle::try_current() else {
-        return false;
-    };
-    let pump = Pump::new(Arc::clone(hub));
-    // Once the budget of a turn is spent, what a store has answered seems unanswered; and a turn is
-    // bounded by itself.
-    drop(runtime.spawn(unconstrained(run(pump))));
-    true
+impl Driver for Tokio {
+    fn name(&self) -> &'static str {
+        "tokio"
+    }
+
+    fn clock(&self) -> fn() -> std::time::Instant {
+        || Instant::now().into_std()
+    }
+
+    /// Starts the pump on the current runtime, if there is one.
+    fn start(&self, hub: &Arc<Hub>) -> bool {
+        let Ok(runtime) = Handle::try_current() else {
+            return false;
+        };
+        let pump = Pump::new(Arc::clone(hub));
+        // Once the budget of a turn is spent, what a store has answered seems unanswered; and a turn is
+        // bounded by itself.
+        drop(runtime.spawn(unconstrained(run(pump))));
+        true
+    }
 }
 
 async fn run(mut pump: Pump) {

@@ -6,7 +6,7 @@ use oneflight_hub::{CLOSING_PATIENCE, Recorder, Settings, Shared};
 use oneflight_store::{Holder, Store};
 
 use crate::call::Call;
-use crate::pump::DRIVER;
+use crate::pump::Tokio;
 
 /// Computes once across the fleet, and shares with everyone: one per process and store.
 ///
@@ -84,7 +84,7 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> SingleFlight {
         SingleFlight {
-            shared: Arc::new(Shared::new(DRIVER, self.store, self.settings)),
+            shared: Arc::new(Shared::new(Tokio, self.store, self.settings)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oneflight_tokio::{Error, SingleFlight, Source};
+use oneflight_tokio::{Error, SingleFlight, Source, Store as _};
 use support::{Flaky, soon, until};
 use tokio::sync::Notify;
 
@@ -232,6 +232,29 @@ async fn what_was_missed_before_the_change_stream_was_up_is_made_good() {
 async fn what_was_missed_in_a_gap_is_made_good() {
     let store = Flaky::new();
     missed_and_made_good(store.clone(), || store.set_deaf(true)).await;
+}
+
+/// An answer that was asked for before the stream was up may be older than a change which nobody told.
+#[tokio::test]
+async fn what_was_missed_while_an_answer_was_on_its_way_is_made_good() {
+    let store = Flaky::new();
+    let there = SingleFlight::builder(store.clone()).local_copies(0).build();
+    let fills = Counter::new();
+    soon(there.key("k").run(|_| fills.next())).await.unwrap();
+    store.set_deaf(true);
+    store.hold_answers(true);
+    let here = SingleFlight::new(store.clone());
+    let handle = here.key("k").handle::<u64>();
+    let claims = store.claims();
+    let missed = async {
+        until("the claim", || store.claims() > claims).await;
+        drop(store.forget("k".into(), "_dust:sf/k".into()));
+        store.set_deaf(false);
+        store.hold_answers(false);
+    };
+    let (landing, ()) = tokio::join!(soon(handle.run(|_| fills.next())), missed);
+    assert_eq!(*landing.unwrap().value, 1);
+    until("the copy is gone", || handle.hit().is_none()).await;
 }
 
 async fn missed_and_made_good(store: Flaky, break_off: impl Fn()) {

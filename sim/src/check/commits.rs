@@ -109,7 +109,6 @@ impl Checker {
 
     fn granted(&mut self, key: Key, lease: LeaseState) {
         let (at, token, node) = (self.state.at, lease.token, lease.node);
-        let pause = self.state.stretched(liveness::pause_of(&self.state, key));
         let state = &self.state.keys[key.index()];
         let before = state.lease;
         let lives = |lease: &LeaseState| !lease.ended && lease.lapses > at;
@@ -121,7 +120,7 @@ impl Checker {
             let alone = safety::s2_one_holder(before.as_ref(), token, at);
             let late = before
                 .as_ref()
-                .and_then(|before| self.state.l3_takeover(state, before, pause));
+                .and_then(|before| self.state.l3_takeover(key, before));
             self.report("S1 TokenMonotonic", node, Some(key), once);
             self.report("S2 OneHolder", node, Some(key), alone);
             self.report("L3 Takeover", node, Some(key), late);
@@ -170,7 +169,7 @@ impl Checker {
         self.report("S1 TokenMonotonic", from, Some(key), grown);
         self.report("S14 Forgotten", from, Some(key), old);
         if let Some(fill) = fill {
-            let call = *self.state.call(fill.node, fill.passenger);
+            let call = self.state.call(fill.node, fill.passenger);
             if let Some(outcome) = call
                 .failed
                 .filter(|_| whole && call.computed == Some(digest))
@@ -248,8 +247,6 @@ impl Checker {
             return;
         };
         let at = self.state.at;
-        let pause = liveness::pause_of(&self.state, key);
-        let due = at + bounds.trip + self.state.stretched(pause) + self.state.slack();
         let state = &self.state.keys[key.index()];
         let waiter = state.watchers.iter().find(|(node, flight, since)| {
             let waits = self.state.nodes.get(*node as usize).is_some_and(|it| {
@@ -259,12 +256,13 @@ impl Checker {
             });
             waits && !self.state.is_disturbed(*node, *since, at)
         });
-        let (due, free) = match waiter {
-            Some((node, _, _)) => (Some((at, due, *node)), true),
-            None => (None, false),
-        };
-        if free && !state.amnesia && state.value.is_none_or(|value| value.at < at) {
-            self.state.key(key).claim_due = due;
+        if let Some((node, _, _)) = waiter
+            && !state.amnesia
+            && state.value.is_none_or(|value| value.at < at)
+        {
+            let pause = self.state.stretched(liveness::pause_of(&self.state, key));
+            let due = at + bounds.trip + pause + self.state.slack();
+            self.state.keys[key.index()].claim_due = Some((at, due, *node));
         }
     }
 }

@@ -38,14 +38,15 @@ impl Checker {
                 local,
             } => self.landed(node, *key, *passenger, *outcome, *digest, *local),
             What::Left { key, passenger } => {
-                let call = *self.state.call(node, passenger.0);
-                self.report("S8 OneLanding", node, Some(*key), safety::s8_once(&call));
-                self.state.call(node, passenger.0).left = true;
-                self.state.node(node).close(*key, passenger.0);
+                let call = self.state.call(node, passenger.0);
+                let story = safety::s8_once(call);
+                call.left = true;
                 let unfinished = call.computed.is_some() && call.acknowledged.is_none();
                 if call.fill_token.is_some() && (call.filling || unfinished) {
                     self.state.key(*key).charged += 1;
                 }
+                self.state.node(node).close(*key, passenger.0);
+                self.report("S8 OneLanding", node, Some(*key), story);
             }
             What::FillBegan {
                 key,
@@ -197,12 +198,12 @@ impl Checker {
             let ticks = state.ticks;
             let flight = state.flight(number);
             flight.claims_sent += 1;
-            let mut flight = *flight;
-            flight.reasons += ticks;
-            self.report("L9 Budget", node, Some(key), liveness::l9_budget(&flight));
+            let story = liveness::l9_budget(flight, ticks);
+            let again = flight.claims_sent > 1;
+            self.report("L9 Budget", node, Some(key), story);
             // Whoever has just come does not answer a release, and who does not see the grants cannot tell
             // which release a claim is for.
-            let counts = self.state.sees_store && flight.claims_sent > 1;
+            let counts = self.state.sees_store && again;
             self.state.key(key).claims += u32::from(counts);
             let state = &self.state.keys[key.index()];
             let (herd, late) = (self.state.l8_herd(state), self.state.l2_claimed(state));
@@ -222,13 +223,13 @@ impl Checker {
         local: bool,
     ) {
         let at = self.state.at;
-        let call = *self.state.call(node, passenger.0);
+        self.state.call(node, passenger.0);
         self.state.key(key);
-        let pause = self.state.stretched(liveness::pause_of(&self.state, key));
+        let call = self.state.known_call(node, passenger.0);
         let state = &self.state.keys[key.index()];
         let sees = self.state.sees_store;
         let vain = (outcome == Outcome::TimedOut && !state.amnesia)
-            .then(|| self.state.l3_takeover(state, state.lease.as_ref()?, pause))
+            .then(|| self.state.l3_takeover(key, state.lease.as_ref()?))
             .flatten();
         let violations = &mut self.violations;
         let mut found = |invariant, story: Option<String>| {
@@ -239,21 +240,21 @@ impl Checker {
         };
         let it = &self.state;
         found("L3 Takeover", vain);
-        found("S8 OneLanding", safety::s8_once(&call));
-        let provenance = safety::s4_provenance(state, &call, node, outcome, digest, sees);
+        found("S8 OneLanding", safety::s8_once(call));
+        let provenance = safety::s4_provenance(state, call, node, outcome, digest, sees);
         found("S4 Provenance", provenance);
-        found("S7 RideOrFill", safety::s7_awaited(&call, outcome));
-        found("S8 OneLanding", safety::s8_label(&call, outcome));
-        let committed = safety::s9_committed(state, &call, outcome);
+        found("S7 RideOrFill", safety::s7_awaited(call, outcome));
+        found("S8 OneLanding", safety::s8_label(call, outcome));
+        let committed = safety::s9_committed(state, call, outcome);
         found("S9 HonestFailure", committed);
-        found("S9 HonestFailure", safety::s9_allowed(&call, outcome));
-        found("S10 HonestStale", safety::s10_stale(&call, outcome));
-        found("S11 NoPoison", safety::s11_poison(&call, outcome));
-        found("L1 Terminates", it.l1_terminates(node, &call));
-        found("L2 Prompt", it.l2_landed(node, &call));
-        found("L2 Prompt", it.l2_wakes(node, &call));
-        found("L4 NoVainTimeout", it.l4_vain(state, node, &call, outcome));
-        found("L5 DegradePrompt", it.l5_degrade(node, &call));
+        found("S9 HonestFailure", safety::s9_allowed(call, outcome));
+        found("S10 HonestStale", safety::s10_stale(call, outcome));
+        found("S11 NoPoison", safety::s11_poison(call, outcome));
+        found("L1 Terminates", it.l1_terminates(node, call));
+        found("L2 Prompt", it.l2_landed(node, call));
+        found("L2 Prompt", it.l2_wakes(node, call));
+        found("L4 NoVainTimeout", it.l4_vain(state, node, call, outcome));
+        found("L5 DegradePrompt", it.l5_degrade(node, call));
         if let Outcome::Cached { revision, .. } = outcome
             && local
         {
@@ -276,9 +277,10 @@ impl Checker {
         let flown = flights.get((flight as usize).wrapping_sub(1));
         let lost = token.is_some() && flown.is_some_and(|flight| flight.lost == token);
         let at = self.state.at;
-        let call = *self.state.call(node, passenger.0);
-        self.report("S7 RideOrFill", node, Some(key), safety::s7_fill(&call));
-        let late = self.state.l5_degrade(node, &call);
+        self.state.call(node, passenger.0);
+        let call = self.state.known_call(node, passenger.0);
+        let (satisfied, late) = (safety::s7_fill(call), self.state.l5_degrade(node, call));
+        self.report("S7 RideOrFill", node, Some(key), satisfied);
         self.report("L5 DegradePrompt", node, Some(key), late);
         let sees = self.state.sees_store;
         let state = self.state.key(key);
@@ -301,7 +303,8 @@ impl Checker {
             self.report("S6 ExcusedDuplicates", node, Some(key), excused);
             // A composite store looks at the value only after the grant: it may be forgotten by then.
             let stood = forgotten.is_none_or(|forgotten| forgotten < lease.granted);
-            let redundant = safety::s5_redundant(&call, &lease, garbled, margin).filter(|_| stood);
+            let call = self.state.known_call(node, passenger.0);
+            let redundant = safety::s5_redundant(call, &lease, garbled, margin).filter(|_| stood);
             self.report("S5 NoRedundantFill", node, Some(key), redundant);
         }
         let call = self.state.call(node, passenger.0);
@@ -354,11 +357,13 @@ impl Checker {
         let mut open = Vec::new();
         for (index, node) in self.state.nodes.iter().enumerate() {
             for call in node.calls.iter().filter(|_| !node.down) {
-                open.push((index as NodeId, Key(call.key), liveness::l1_open(call)));
+                if let Some(story) = liveness::l1_open(call) {
+                    open.push((index as NodeId, Key(call.key), story));
+                }
             }
         }
         for (node, key, story) in open {
-            self.report("L1 Terminates", node, Some(key), story);
+            self.report("L1 Terminates", node, Some(key), Some(story));
         }
         for index in 0..self.state.keys.len() {
             let key = Key(index as u32);

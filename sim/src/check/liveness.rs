@@ -81,17 +81,17 @@ impl State {
     }
 
     /// L3 `Takeover`: a dead holder is replaced within its remaining lease, one pause and one trip.
-    pub(super) fn l3_takeover(
-        &self,
-        key: &KeyState,
-        lease: &LeaseState,
-        pause: Nanos,
-    ) -> Option<String> {
+    pub(super) fn l3_takeover(&self, key: Key, lease: &LeaseState) -> Option<String> {
         self.bounds?;
-        let due = lease.lapses + self.stretched(lease.ttl) - lease.ttl + pause + self.slack();
-        if lease.ended || self.at <= due {
+        if lease.ended || self.at <= lease.lapses {
             return None;
         }
+        let pause = self.stretched(pause_of(self, key));
+        let due = lease.lapses + self.stretched(lease.ttl) - lease.ttl + pause + self.slack();
+        if self.at <= due {
+            return None;
+        }
+        let key = self.keys.get(key.index())?;
         // Whoever listened before the lapse was told how long the lock is held.
         let (node, _, _) = key.watchers.iter().find(|(node, _, since)| {
             *since < lease.lapses && !self.is_disturbed(*node, *since, self.at)
@@ -224,14 +224,15 @@ impl State {
 }
 
 /// L9 `Budget`: a flight claims once, and once more for each thing that gave it a reason to; each
-/// claim it orders is sent once.
-pub(super) fn l9_budget(flight: &FlightState) -> Option<String> {
+/// claim it orders is sent once. Each tick of its process is a reason, too.
+pub(super) fn l9_budget(flight: &FlightState, ticks: u32) -> Option<String> {
     let FlightState {
         claims_ordered,
         claims_sent,
         reasons,
         ..
     } = flight;
+    let reasons = reasons + ticks;
     (*claims_ordered > 1 + reasons || claims_sent > claims_ordered).then(|| {
         story!("{claims_ordered} claims ordered, {claims_sent} sent, with {reasons} reasons to claim again")
     })

@@ -35,8 +35,10 @@ pub(crate) use safety::is_definite;
 
 use std::fmt;
 
+use oneflight_core::{Instant, Notice, Order};
+
 use crate::trace::{Bounds, Fault, Header, Key, Nanos, NodeId, Record, StoreProfile, Trace, What};
-use crate::world::Observer;
+use crate::world::{Observer, told};
 use state::{CallState, KeyState, NodeState};
 
 /// A broken promise.
@@ -246,33 +248,50 @@ fn out_of_line(tell: impl FnOnce() -> String) -> String {
 impl State {
     fn key(&mut self, key: Key) -> &mut KeyState {
         if self.keys.len() <= key.index() {
-            let spare = &mut self.spare_keys;
-            let next = || {
-                spare
-                    .pop()
-                    .map_or_else(KeyState::default, KeyState::cleared)
-            };
-            self.keys.resize_with(key.index() + 1, next);
+            self.grow_keys(key.index() + 1);
         }
         &mut self.keys[key.index()]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_keys(&mut self, count: usize) {
+        let spare = &mut self.spare_keys;
+        let next = || {
+            spare
+                .pop()
+                .map_or_else(KeyState::default, KeyState::cleared)
+        };
+        self.keys.resize_with(count, next);
     }
 
     fn node(&mut self, node: NodeId) -> &mut NodeState {
         let index = node as usize;
         if self.nodes.len() <= index {
-            let spare = &mut self.spare_nodes;
-            let next = || {
-                spare
-                    .pop()
-                    .map_or_else(NodeState::default, NodeState::cleared)
-            };
-            self.nodes.resize_with(index + 1, next);
+            self.grow_nodes(index + 1);
         }
         &mut self.nodes[index]
     }
 
+    #[cold]
+    #[inline(never)]
+    fn grow_nodes(&mut self, count: usize) {
+        let spare = &mut self.spare_nodes;
+        let next = || {
+            spare
+                .pop()
+                .map_or_else(NodeState::default, NodeState::cleared)
+        };
+        self.nodes.resize_with(count, next);
+    }
+
     fn call(&mut self, node: NodeId, passenger: u64) -> &mut CallState {
         self.node(node).call(passenger)
+    }
+
+    /// The same, of a call that is there, to be looked at beside all else.
+    fn known_call(&self, node: NodeId, passenger: u64) -> &CallState {
+        &self.nodes[node as usize].calls[state::index_of(passenger)]
     }
 
     /// Whether anything was wrong around a node between two moments.
@@ -328,6 +347,22 @@ impl State {
 }
 
 impl Observer for Checker {
+    fn see_told(
+        &mut self,
+        at: Nanos,
+        node: NodeId,
+        now: Instant,
+        notice: &Notice<Key>,
+        orders: &[Order<Key>],
+    ) {
+        self.state.at = at;
+        self.told(node, now.as_nanos(), notice, orders);
+        if !self.state.sees_store {
+            let what = told(now, notice, orders);
+            self.recorded.see(at, node, &what);
+        }
+    }
+
     #[inline]
     fn see(&mut self, at: Nanos, node: NodeId, what: &What<Key>) {
         self.state.at = at;

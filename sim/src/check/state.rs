@@ -205,6 +205,11 @@ pub(super) struct FlightState {
     pub(super) unwatched: bool,
 }
 
+/// Where what is numbered from 1 stands in its list.
+pub(super) fn index_of(number: u64) -> usize {
+    number.saturating_sub(1) as usize
+}
+
 impl KeyState {
     /// As at first, but for the room in its lists.
     pub(super) fn cleared(mut self) -> Self {
@@ -243,11 +248,17 @@ impl NodeState {
     }
 
     pub(super) fn call(&mut self, passenger: u64) -> &mut CallState {
-        let index = passenger.saturating_sub(1) as usize;
+        let index = index_of(passenger);
         if self.calls.len() <= index {
-            self.calls.resize(index + 1, CallState::default());
+            self.grow_calls(index + 1);
         }
         &mut self.calls[index]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_calls(&mut self, count: usize) {
+        self.calls.resize(count, CallState::default());
     }
 
     pub(super) fn call_ref(&self, passenger: u64) -> Option<&CallState> {
@@ -255,11 +266,17 @@ impl NodeState {
     }
 
     pub(super) fn flight(&mut self, number: u64) -> &mut FlightState {
-        let index = number.saturating_sub(1) as usize;
+        let index = index_of(number);
         if self.flights.len() <= index {
-            self.flights.resize(index + 1, FlightState::default());
+            self.grow_flights(index + 1);
         }
         &mut self.flights[index]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_flights(&mut self, count: usize) {
+        self.flights.resize(count, FlightState::default());
     }
 
     pub(super) fn open_calls(&self, key: Key) -> &[u64] {
@@ -269,8 +286,7 @@ impl NodeState {
     /// Changes each open call of a key.
     pub(super) fn each_open_call(&mut self, key: Key, mut change: impl FnMut(u64, &mut CallState)) {
         for passenger in self.open.get(key.index()).into_iter().flatten() {
-            let index = passenger.saturating_sub(1) as usize;
-            if let Some(call) = self.calls.get_mut(index) {
+            if let Some(call) = self.calls.get_mut(index_of(*passenger)) {
                 change(*passenger, call);
             }
         }

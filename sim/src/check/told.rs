@@ -79,8 +79,7 @@ impl Checker {
             return;
         }
         for passenger in self.state.node(node).open_calls(key).to_vec() {
-            let call = *self.state.call(node, passenger);
-            let story = safety::s6_shared(&call, passenger);
+            let story = safety::s6_shared(self.state.call(node, passenger), passenger);
             self.report("S6 ExcusedDuplicates", node, Some(key), story);
         }
     }
@@ -273,8 +272,9 @@ impl Checker {
             Command::Renew { .. } => {
                 for position in 0..callers {
                     let passenger = self.state.node(node).open_calls(key)[position];
-                    let call = *self.state.call(node, passenger);
-                    let story = self.state.l6_overdue(&call, command);
+                    self.state.call(node, passenger);
+                    let call = self.state.known_call(node, passenger);
+                    let story = self.state.l6_overdue(call, command);
                     self.report("L6 Heartbeat", node, Some(key), story);
                 }
             }

@@ -34,11 +34,12 @@ impl Step<'_> {
     }
 
     pub(super) fn tell(&mut self, node: usize, notice: Notice<crate::trace::Key>) {
-        let told = self.setup.bug.and_then(|bug| bug.on_notice(&notice));
-        let notice = match told {
-            None => notice,
-            Some(None) => return,
-            Some(Some(told)) => told,
+        let told = match self.setup.bug {
+            None => Some(notice),
+            Some(bug) => bug.on_notice(notice),
+        };
+        let Some(notice) = told else {
+            return;
         };
         let before = self.state.nodes[node].machine;
         let (after, orders) = self.machines.tell(before, self.state.now, &notice);

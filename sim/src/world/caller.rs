@@ -11,7 +11,6 @@ use super::node::Arrived;
 use super::queue::Event;
 use super::{Observer, World};
 use crate::bugs::Bug;
-use crate::coverage::revision_of;
 use crate::plan::{CallPlan, Predicate};
 use crate::trace::{Digest, Fault, Freshness, Key, Nanos, What};
 
@@ -172,7 +171,7 @@ impl<O: Observer> World<'_, O> {
                 passenger: PassengerId(self.calls[index as usize].passenger),
             };
             self.emit(id, &left);
-            if self.bug == Some(Bug::ZombieHeartbeat) {
+            if self.has(Bug::ZombieHeartbeat) {
                 self.calls[index as usize].stage = Stage::Over;
                 return;
             }
@@ -201,17 +200,19 @@ impl<O: Observer> World<'_, O> {
         if !call.is_open() {
             return;
         }
-        let computed = Outcome::Computed {
-            revision: revision_of_mail(&mail),
-        };
-        let late = self.bug == Some(Bug::SlowWinner)
-            && matches!(&mail, Mail::Land { outcome, .. } if *outcome == computed);
+        let computed = matches!(
+            &mail,
+            Mail::Land {
+                outcome: Outcome::Computed { .. },
+                ..
+            }
+        );
         call.mail = Some(mail);
         // While it fills, a caller does not read its mail.
         if !call.waking && call.filling.is_none() {
             call.waking = true;
             let mut at = self.now + self.plan.calls[index as usize].wake;
-            if late {
+            if computed && self.has(Bug::SlowWinner) {
                 at += 2 * (self.plan.net.least + self.plan.net.spread);
             }
             self.queue.push(at, Event::Wake { call: index });
@@ -409,13 +410,6 @@ impl<O: Observer> World<'_, O> {
         };
         self.landed(index, outcome, digest, false);
         self.leave(index);
-    }
-}
-
-fn revision_of_mail(mail: &Mail) -> Option<Revision> {
-    match mail {
-        Mail::Land { outcome, .. } => revision_of(*outcome),
-        Mail::Judge(_) | Mail::Fill { .. } => None,
     }
 }
 

@@ -8,14 +8,13 @@ use super::queue::{Event, Push};
 use super::{Observer, World};
 use crate::bugs::Bug;
 use crate::coverage::{self, Coverage};
-use crate::trace::{Answer, Key, Nanos, Request, What};
+use crate::trace::{Answer, Key, Nanos, Request};
 
 impl<O: Observer> World<'_, O> {
     /// Tells the machine of a process, and carries out its orders.
     pub(super) fn tell(&mut self, node: u32, notice: Notice<Key>) {
         let index = node as usize;
         let now = Instant::from_nanos(self.nodes[index].local(self.now));
-        let told = self.bug.and_then(|bug| bug.on_notice(&notice));
         let machine = &mut self.nodes[index].flights;
         let key = self
             .coverage
@@ -23,36 +22,33 @@ impl<O: Observer> World<'_, O> {
             .and_then(|_| coverage::key_of(&notice));
         let before = key.and_then(|key| Coverage::phase(machine, key));
         let mut orders = std::mem::take(&mut self.orders);
-        match told {
-            None => machine.handle_into(now, notice.clone(), &mut orders),
-            Some(None) => {}
-            Some(Some(told)) => machine.handle_into(now, told, &mut orders),
+        match self.bug {
+            None => machine.handle_into(now, &notice, &mut orders),
+            Some(bug) => {
+                if let Some(told) = bug.on_notice(notice.clone()) {
+                    machine.handle_into(now, &told, &mut orders);
+                }
+            }
         }
         if let (Some(coverage), Some(key)) = (&mut self.coverage, key) {
             coverage.count(before, &notice, Coverage::phase(machine, key));
         }
-        let what = What::Told {
-            now,
-            notice,
-            orders,
-        };
-        self.emit(u64::from(node) + 1, &what);
-        if let What::Told { mut orders, .. } = what {
-            for order in orders.drain(..) {
-                self.carry_out(node, order);
-            }
-            self.orders = orders;
+        self.observer
+            .see_told(self.now, u64::from(node) + 1, now, &notice, &orders);
+        for order in orders.drain(..) {
+            self.carry_out(node, order);
         }
+        self.orders = orders;
         self.arm(node);
     }
 
     /// Sets a process's timer to its machine's deadline.
     pub(super) fn arm(&mut self, node: u32) {
+        let early = u64::from(self.has(Bug::BusyLoop));
         let at = &mut self.nodes[node as usize];
         let Some(deadline) = at.flights.deadline() else {
             return;
         };
-        let early = u64::from(self.bug == Some(Bug::BusyLoop));
         let due = at.global(deadline).saturating_sub(early).max(self.now);
         if due < at.armed {
             at.armed = due;
@@ -67,7 +63,7 @@ impl<O: Observer> World<'_, O> {
         }
         let at = &mut self.nodes[node as usize];
         at.armed = Nanos::MAX;
-        if self.bug == Some(Bug::Overshoot) && self.has_pending(node) {
+        if self.has(Bug::Overshoot) && self.has_pending(node) {
             self.nodes[node as usize].armed = self.now + self.plan.request_timeout;
             let later = self.nodes[node as usize].armed;
             return self.queue.push(later, Event::Timer { node });
@@ -76,7 +72,7 @@ impl<O: Observer> World<'_, O> {
         let now = at.local(self.now);
         match at.flights.deadline() {
             Some(due) if due.as_nanos() <= now => self.tell(node, Notice::Tick),
-            Some(_) if self.bug == Some(Bug::BusyLoop) => self.tell(node, Notice::Tick),
+            Some(_) if self.has(Bug::BusyLoop) => self.tell(node, Notice::Tick),
             Some(_) => self.arm(node),
             None => {}
         }
@@ -184,28 +180,40 @@ impl<O: Observer> World<'_, O> {
             | Command::WarnLeaseLost { .. }
             | Command::Land(_) => None,
         };
-        let desk = &self.nodes[node as usize].desks[flight.key.index()];
-        let dropped = match (self.bug, request) {
-            (Some(Bug::LateGrantLeaks), Request::Release { .. }) => desk.filled != flight.number,
-            (Some(Bug::HeartbeatQuits), Request::Renew { .. }) => desk.quit == flight.number,
+        let (request, copies) = match self.bug {
+            None => (request, 1),
+            Some(bug) => match self.spoil(bug, node, flight, request) {
+                Some(spoilt) => spoilt,
+                None => return,
+            },
+        };
+        for _ in 0..copies {
+            self.send(node, flight.key, Some(flight.number), attempt, request);
+        }
+    }
+
+    /// What a bug makes of a request, and how often it is sent, if it is.
+    #[cold]
+    fn spoil(
+        &mut self,
+        bug: Bug,
+        node: u32,
+        flight: &FlightId<Key>,
+        request: Request,
+    ) -> Option<(Request, u32)> {
+        let at = &mut self.nodes[node as usize];
+        let read = at.local(self.now);
+        let desk = &mut at.desks[flight.key.index()];
+        let dropped = match (bug, request) {
+            (Bug::LateGrantLeaks, Request::Release { .. }) => desk.filled != flight.number,
+            (Bug::HeartbeatQuits, Request::Renew { .. }) => desk.quit == flight.number,
             _ => false,
         };
         if dropped {
-            return;
+            return None;
         }
-        let request = match self.bug {
-            Some(bug) => match bug.on_request(request) {
-                Some(request) => request,
-                None => return,
-            },
-            None => request,
-        };
-        if self.bug == Some(Bug::DirtyRead)
-            && let Request::Publish { token, digest } = request
-        {
-            let at = &mut self.nodes[node as usize];
-            let read = at.local(self.now);
-            let desk = &mut at.desks[flight.key.index()];
+        let request = bug.on_request(request)?;
+        if let (Bug::DirtyRead, Request::Publish { token, digest }) = (bug, request) {
             let revision = desk.copy.map_or(desk.moved, |copy| copy.revision);
             desk.copy = Some(Arrived {
                 revision,
@@ -215,14 +223,8 @@ impl<O: Observer> World<'_, O> {
                 read,
             });
         }
-        let copies = if self.bug == Some(Bug::Herd) && matches!(request, Request::Claim { .. }) {
-            8
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            self.send(node, flight.key, Some(flight.number), attempt, request);
-        }
+        let herd = matches!((bug, request), (Bug::Herd, Request::Claim { .. }));
+        Some((request, if herd { 8 } else { 1 }))
     }
 
     fn ttl(&self, node: u32, flight: &FlightId<Key>) -> Nanos {
@@ -297,8 +299,8 @@ impl<O: Observer> World<'_, O> {
             Answer::Refused => Fact::Refused { attempt },
             Answer::Malformed => Fact::Malformed { attempt },
             Answer::Unavailable
-                if self.bug == Some(Bug::LostPublishAnswer)
-                    && matches!(request, Request::Publish { .. }) =>
+                if matches!(request, Request::Publish { .. })
+                    && self.has(Bug::LostPublishAnswer) =>
             {
                 Fact::Fenced { attempt }
             }
@@ -380,7 +382,7 @@ impl<O: Observer> World<'_, O> {
                 self.close_watch(watch);
                 // What was on its way to the store when the connection broke is of no use there.
                 self.unwatch_at_store(watch);
-                if self.bug == Some(Bug::SlowDegrade) {
+                if self.has(Bug::SlowDegrade) {
                     return;
                 }
                 Fact::WatchLost

@@ -60,7 +60,7 @@ impl<O: Observer> World<'_, O> {
                 self.fault(0, Fault::StoreSlow, now + lasts + extra);
             }
             Trouble::Restart => {
-                if self.bug == Some(Bug::TokenReused) {
+                if self.has(Bug::TokenReused) {
                     self.store.fail_over(Nanos::MAX, true);
                 }
                 self.fault(0, Fault::StoreRestarted, self.trip());

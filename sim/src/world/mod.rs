@@ -21,7 +21,7 @@ use crate::plan::Plan;
 use crate::trace::{Bounds, Fault, Header, Key, Nanos, NodeId, VERSION, What};
 use caller::Call;
 use node::Node;
-use oneflight_core::Order;
+use oneflight_core::{Instant, Notice, Order};
 use queue::{Event, Queue};
 pub use room::Room;
 pub use seed::run_seed_algorithm;
@@ -31,6 +31,29 @@ use store::Store;
 pub trait Observer {
     /// Something has happened.
     fn see(&mut self, at: Nanos, node: NodeId, what: &What<Key>);
+
+    /// A machine was told something: a [`What::Told`], which is large, and more frequent than all
+    /// others. Whoever does not keep it need not have it made.
+    fn see_told(
+        &mut self,
+        at: Nanos,
+        node: NodeId,
+        now: Instant,
+        notice: &Notice<Key>,
+        orders: &[Order<Key>],
+    ) {
+        self.see(at, node, &told(now, notice, orders));
+    }
+}
+
+/// The record of what a machine was told, to be kept.
+#[must_use]
+pub fn told(now: Instant, notice: &Notice<Key>, orders: &[Order<Key>]) -> What<Key> {
+    What::Told {
+        now,
+        notice: notice.clone(),
+        orders: orders.to_vec(),
+    }
 }
 
 /// After so many events a run counts as one that goes round in circles.
@@ -172,8 +195,8 @@ impl<'a, O: Observer> World<'a, O> {
     pub fn run_in(mut self, room: &mut Room) -> Run {
         self.enter(room);
         self.start();
-        while let Some(event) = self.next() {
-            self.happen(event);
+        while let Some(number) = self.next() {
+            self.happen(number);
         }
         let pending = self.pending();
         self.end(pending, room)
@@ -197,12 +220,12 @@ impl<'a, O: Observer> World<'a, O> {
         self.queue.push(plan.heal_at, Event::Heal);
     }
 
-    /// What happens next, if anything does.
-    fn next(&mut self) -> Option<Event> {
-        let (at, event) = self.queue.pop()?;
+    /// The number of the event that happens next, if one does.
+    fn next(&mut self) -> Option<u32> {
+        let (at, number) = self.queue.pop()?;
         self.now = at;
         self.events += 1;
-        (self.events <= MOST_EVENTS).then_some(event)
+        (self.events <= MOST_EVENTS).then_some(number)
     }
 
     fn end(mut self, pending: Vec<String>, room: &mut Room) -> Run {
@@ -215,8 +238,8 @@ impl<'a, O: Observer> World<'a, O> {
         }
     }
 
-    fn happen(&mut self, event: Event) {
-        match event {
+    fn happen(&mut self, number: u32) {
+        match *self.queue.event(number) {
             Event::Begin { call } => self.begin(call),
             Event::Cancel { call } => self.cancel(call),
             Event::Wake { call } => self.wake(call),
@@ -249,6 +272,15 @@ impl<'a, O: Observer> World<'a, O> {
 
     fn emit(&mut self, node: NodeId, what: &What<Key>) {
         self.observer.see(self.now, node, what);
+    }
+
+    /// Whether this bug is put in: next to never, so that what it does is kept out of the way.
+    fn has(&self, bug: Bug) -> bool {
+        #[cold]
+        fn are_same(one: Bug, other: Bug) -> bool {
+            one == other
+        }
+        self.bug.is_some_and(|it| are_same(it, bug))
     }
 
     fn fault(&mut self, node: NodeId, fault: Fault, until: Nanos) {

@@ -129,7 +129,10 @@ impl<O: Observer> World<'_, O> {
         let (answer, changed) = if request.denied {
             (Answer::Refused, Changed::default())
         } else {
-            self.with_store_bug(time, key, attempt, request.request)
+            match self.bug {
+                None => self.store.carry_out(time, key, attempt, request.request),
+                Some(bug) => self.carry_out_with(bug, time, key, attempt, request.request),
+            }
         };
         let committed = What::Committed {
             id: u64::from(index),
@@ -157,30 +160,28 @@ impl<O: Observer> World<'_, O> {
         self.reply(index, answer);
     }
 
-    fn with_store_bug(
+    #[cold]
+    fn carry_out_with(
         &mut self,
+        bug: Bug,
         time: Nanos,
         key: usize,
         attempt: Option<(u64, u64, Attempt)>,
         request: trace::Request,
     ) -> (Answer, Changed) {
-        if let (Some(Bug::PublishNotFenced), trace::Request::Publish { token, .. }) =
-            (self.bug, request)
-        {
-            self.store.pretend(key, token, time);
+        match (bug, request) {
+            (Bug::PublishNotFenced, trace::Request::Publish { token, .. })
+            | (Bug::OvertakenRenewal, trace::Request::Renew { token, .. }) => {
+                self.store.pretend(key, token, time);
+            }
+            _ => {}
         }
-        if let (Some(Bug::OvertakenRenewal), trace::Request::Renew { token, .. }) =
-            (self.bug, request)
-        {
-            self.store.pretend(key, token, time);
-        }
-        if let (Some(Bug::ForgottenComesBack), trace::Request::Forget) = (self.bug, request) {
-            let lease = self.store.rows[key].lease;
-            let result = self.store.carry_out(time, key, attempt, request);
+        let lease = self.store.rows[key].lease;
+        let result = self.store.carry_out(time, key, attempt, request);
+        if let (Bug::ForgottenComesBack, trace::Request::Forget) = (bug, request) {
             self.store.rows[key].lease = lease;
-            return result;
         }
-        self.store.carry_out(time, key, attempt, request)
+        result
     }
 
     /// A composite store's second step, which the caller's side asks for.
@@ -382,7 +383,7 @@ impl<O: Observer> World<'_, O> {
             flight,
         };
         self.emit(0, &opened);
-        if self.bug != Some(Bug::WatchGap) {
+        if !self.has(Bug::WatchGap) {
             self.snapshot(watch);
         }
     }
@@ -392,7 +393,7 @@ impl<O: Observer> World<'_, O> {
         let key = self.watches[watch as usize].key;
         let push = self.key_push(key);
         self.push(watch, push);
-        if self.bug != Some(Bug::LostRelease) {
+        if !self.has(Bug::LostRelease) {
             let push = self.lock_push(key);
             self.push(watch, push);
         }
@@ -439,10 +440,10 @@ impl<O: Observer> World<'_, O> {
 
     /// Tells who listens what has changed.
     pub(super) fn told(&mut self, key: Key, changed: Changed) {
-        if self.bug == Some(Bug::NoNotifications) {
+        if self.has(Bug::NoNotifications) {
             return;
         }
-        let most = if self.bug == Some(Bug::FirstWaiterOnly) {
+        let most = if self.has(Bug::FirstWaiterOnly) {
             1
         } else {
             usize::MAX

@@ -1,8 +1,5 @@
 //! The one queue of a run: what happens next, by time, then by the order of asking.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use oneflight_core::{Revision, Token};
 
 use crate::trace::{Answer, Digest, Nanos};
@@ -85,29 +82,42 @@ pub(super) struct Told {
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// When, and which of the events: as one number each, which is cheap to compare and to move.
-    heap: BinaryHeap<Reverse<u128>>,
+    /// When, and which of the events. The next is the last, and of two at one moment the first asked
+    /// for: most of what is asked for is to happen soon, and so moves few others.
+    order: Vec<(Nanos, u32)>,
     /// All events of the run, in the order of asking.
     events: Vec<Event>,
 }
 
 impl Queue {
+    /// Out of line: it is called from everywhere.
+    #[inline(never)]
     pub(super) fn push(&mut self, at: Nanos, event: Event) {
-        let index = self.events.len() as u128;
+        let next = (at, self.events.len() as u32);
         self.events.push(event);
-        self.heap.push(Reverse(u128::from(at) << 64 | index));
+        self.order.push(next);
+        let mut place = self.order.len() - 1;
+        while place > 0 && self.order[place - 1].0 <= at {
+            self.order[place] = self.order[place - 1];
+            place -= 1;
+        }
+        self.order[place] = next;
     }
 
     /// The queue without its events.
     pub(super) fn cleared(mut self) -> Self {
-        self.heap.clear();
+        self.order.clear();
         self.events.clear();
         self
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Nanos, Event)> {
-        let Reverse(first) = self.heap.pop()?;
-        let (at, index) = ((first >> 64) as Nanos, first as u64 as usize);
-        Some((at, self.events[index]))
+    /// When something happens next, and the number of the event.
+    pub(super) fn pop(&mut self) -> Option<(Nanos, u32)> {
+        self.order.pop()
+    }
+
+    /// An event by its number: where it lies, for a copy of it would be copied once more.
+    pub(super) fn event(&self, number: u32) -> &Event {
+        &self.events[number as usize]
     }
 }

@@ -15,6 +15,7 @@ mod leases;
 mod leaving;
 mod phrases;
 mod promptness;
+mod recorded_amnesia;
 mod recorded_leases;
 mod recorded_lines;
 mod recorded_values;

@@ -22,6 +22,8 @@ hits!(
     key_fresh_for,
     handle,
     handle_fresh_for,
+    threads_key,
+    threads_handle,
     quick_get,
     quick_loader,
     moka_loader,

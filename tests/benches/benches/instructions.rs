@@ -16,12 +16,16 @@ const TIMES: u32 = 1_000;
 
 type Hit = fn(&Bed);
 
-const HITS: [(&str, Hit); 9] = [
+const HITS: [(&str, Hit); 11] = [
     ("key", |bed| drop(black_box(bed.key()))),
     ("key_fresh_for", |bed| drop(black_box(bed.key_fresh_for()))),
     ("handle", |bed| drop(black_box(bed.handle()))),
     ("handle_fresh_for", |bed| {
         drop(black_box(bed.handle_fresh_for()));
+    }),
+    ("threads_key", |bed| drop(black_box(bed.threads_key()))),
+    ("threads_handle", |bed| {
+        drop(black_box(bed.threads_handle()));
     }),
     ("quick_get", |bed| drop(black_box(bed.quick_get()))),
     ("quick_loader", |bed| drop(black_box(bed.quick_loader()))),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use oneflight_blocking as blocking;
 use oneflight_store::MemoryStore;
 use oneflight_tokio::{Handle, Landing, SingleFlight};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,8 @@ pub struct Bed {
     flights: SingleFlight,
     handle: Handle<Value>,
     handle_fresh_for: Handle<Value>,
+    threads: blocking::SingleFlight,
+    threads_handle: blocking::Handle<Value>,
     quick: quick_cache::sync::Cache<String, Arc<Value>>,
     moka: moka::future::Cache<String, Arc<Value>>,
     cell: OnceCell<Arc<Value>>,
@@ -77,6 +80,7 @@ impl Bed {
             .build()
             .expect("a runtime");
         let flights = SingleFlight::new(MemoryStore::new());
+        let threads = blocking::SingleFlight::new(MemoryStore::new());
         let quick = quick_cache::sync::Cache::new(10_000);
         let moka = moka::future::Cache::new(10_000);
         let cell = OnceCell::new_with(Some(Arc::new(Value::new())));
@@ -85,6 +89,7 @@ impl Bed {
             for key in others.chain([String::from(KEY)]) {
                 let landing = flights.key(&key).run(|_| async { fill() }).await;
                 assert!(landing.is_ok());
+                assert!(threads.key(&key).run(|_| fill()).is_ok());
                 quick.insert(key.clone(), Arc::new(Value::new()));
                 moka.insert(key, Arc::new(Value::new())).await;
             }
@@ -94,6 +99,8 @@ impl Bed {
             handle: flights.key(KEY).handle(),
             handle_fresh_for: flights.key(KEY).fresh_for(YEAR).handle(),
             flights,
+            threads_handle: threads.key(KEY).handle(),
+            threads,
             quick,
             moka,
             cell,
@@ -126,6 +133,18 @@ impl Bed {
     #[inline]
     pub fn handle_fresh_for(&self) -> Landing<Value> {
         now!(self.handle_fresh_for.run(|_| async { fill() })).expect("a hit")
+    }
+
+    /// By key, with the driver for threads.
+    #[inline]
+    pub fn threads_key(&self) -> Landing<Value> {
+        self.threads.key(KEY).run(|_| fill()).expect("a hit")
+    }
+
+    /// Through a handle, with the driver for threads.
+    #[inline]
+    pub fn threads_handle(&self) -> Landing<Value> {
+        self.threads_handle.run(|_| fill()).expect("a hit")
     }
 
     /// quick_cache, no loader.

@@ -172,6 +172,20 @@ impl RedisServer {
         }
     }
 
+    /// Starts it again with nothing, killing it first if it lives: as if its disk were another one.
+    #[track_caller]
+    pub fn restart_with_nothing(&mut self) {
+        self.kill();
+        let files = std::fs::read_dir(self.directory.path()).unwrap();
+        for file in files.map(|file| file.unwrap().path()) {
+            match file.is_dir() {
+                true => std::fs::remove_dir_all(file).unwrap(),
+                false => std::fs::remove_file(file).unwrap(),
+            }
+        }
+        self.restart();
+    }
+
     /// Stops it where it stands: connections stay open, and nothing is answered. Returns when it has
     /// stopped.
     #[track_caller]
@@ -232,14 +246,15 @@ impl RedisServer {
         lines.collect()
     }
 
-    /// The connections of clients, a line of `CLIENT LIST` each: not those of [`command`](Self::command)
-    /// nor of replicas.
+    /// The connections of clients, a line of `CLIENT LIST` each: not those of [`command`](Self::command),
+    /// nor of replicas and primaries.
     #[must_use]
     pub fn clients(&self) -> Vec<String> {
         let list: String = self.command(&["CLIENT", "LIST"]).unwrap();
         let own = format!(" user={OPERATOR} ");
-        let others = list.lines().filter(|line| !line.contains(&own));
-        others.map(str::to_owned).collect()
+        // A replica counts its primary as a client.
+        let is_other = |line: &&str| !line.contains(&own) && !line.contains(" flags=M ");
+        list.lines().filter(is_other).map(str::to_owned).collect()
     }
 
     /// Cuts the connections of all clients, those that only listen as well.

@@ -65,6 +65,7 @@ impl Place {
             .current_dir(self.directory.path())
             .env("ONEFLIGHT_STORE", "sqlite:store.db")
             .env_remove("ONEFLIGHT_KEY")
+            .env_remove("ONEFLIGHT_LOG")
             .env_remove("ONEFLIGHT_TOKEN")
             // Not in the foreground of whatever terminal the tests run at.
             .process_group(0)

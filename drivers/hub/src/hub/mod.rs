@@ -16,6 +16,7 @@ use oneflight_trace::{Freshness, What};
 use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::driver::Driver;
+use crate::observe::{Held, Meters};
 use crate::recorder::Recorder;
 use crate::request::Underway;
 
@@ -26,12 +27,12 @@ mod work;
 
 use seat::Mailbox;
 pub(crate) use seat::{Failure, Filled, Landed, Mail, Seat};
-use state::{Calls, State};
+use state::{Calls, State, Stream};
 pub(crate) use work::{Errand, Names, Todo, Work};
 
 /// Where the callers of one process, the machine and the pump meet.
 pub struct Hub {
-    driver: Driver,
+    pub(crate) driver: Box<dyn Driver>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) copies: Copies,
     pub(crate) clock: Clock,
@@ -39,6 +40,7 @@ pub struct Hub {
     /// Tells this process from all others, past and present.
     pub(crate) nonce: u64,
     pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) meters: Meters,
     /// The number of the last caller.
     passengers: AtomicU64,
     state: Mutex<State>,
@@ -48,7 +50,7 @@ pub struct Hub {
 
 impl Hub {
     pub(crate) fn new(
-        driver: Driver,
+        driver: Box<dyn Driver>,
         store: Arc<dyn Store>,
         copies: Copies,
         holder: Holder,
@@ -56,13 +58,14 @@ impl Hub {
         recorder: Option<Arc<Recorder>>,
     ) -> Self {
         Self {
+            clock: Clock::new(driver.clock()),
             driver,
             store,
             copies,
-            clock: Clock::new(driver.now),
             holder,
             nonce,
             recorder,
+            meters: Meters::default(),
             passengers: AtomicU64::new(0),
             state: Mutex::new(State {
                 flights: Flights::new(),
@@ -74,7 +77,8 @@ impl Hub {
                 busy: false,
                 closing: false,
                 idle: Vec::new(),
-                gap: true,
+                stream: Stream::NotYetUp,
+                held: Held::default(),
             }),
             pump_runs: AtomicBool::new(false),
         }
@@ -94,6 +98,8 @@ impl Hub {
         takes_any: bool,
         freshness: Freshness,
     ) -> Seat {
+        // Before the mutex is taken: the first caller of all registers the metrics.
+        let aboard = self.meters.passenger();
         let mailbox = Arc::new(Mailbox::new(takes_any));
         let id = self.with_sending(|state, hub| {
             let id = hub.next_passenger();
@@ -123,6 +129,7 @@ impl Hub {
             id,
             mailbox,
             landed: false,
+            _aboard: aboard,
         }
     }
 
@@ -162,7 +169,7 @@ impl Hub {
         let mut notices: Vec<_> = notice.into_iter().collect();
         while !notices.is_empty() {
             for notice in notices {
-                for order in self.tell(&mut state.flights, notice) {
+                for order in self.tell(&mut state, notice) {
                     state.carry_out(order, self, &mut calls);
                 }
             }
@@ -179,12 +186,15 @@ impl Hub {
         }
         drop(state);
         // Not under the lock: a runtime that is ending drops the pump on the spot.
-        if revive && !(self.driver.start)(self) {
+        if revive && !self.driver.start(self) {
             let _state = self.state();
             self.pump_runs.store(false, Ordering::SeqCst);
         }
         for waker in calls.wakers {
             waker.wake();
+        }
+        for sighting in &calls.sightings {
+            self.saw(sighting);
         }
         (result, calls.pump)
     }
@@ -196,12 +206,20 @@ impl Hub {
     }
 
     /// Tells the machine something, and writes it down if anything is.
-    fn tell(&self, flights: &mut Flights<Names>, notice: Notice<Names>) -> Vec<Order<Names>> {
+    fn tell(&self, state: &mut State, notice: Notice<Names>) -> Vec<Order<Names>> {
         let now = self.clock.now();
-        let Some(recorder) = &self.recorder else {
-            return flights.handle(now, notice);
+        let about = Held::about(&notice);
+        let recorded = self
+            .recorder
+            .as_ref()
+            .map(|recorder| (recorder, notice.clone()));
+        let orders = state.flights.handle(now, notice);
+        state
+            .held
+            .follow(&self.meters, &state.flights, about, &orders);
+        let Some((recorder, notice)) = recorded else {
+            return orders;
         };
-        let orders = flights.handle(now, notice.clone());
         recorder.note(What::Told {
             now,
             notice,
@@ -216,7 +234,7 @@ impl Hub {
 
     /// The change stream is down.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.state().gap
+        !matches!(self.state().stream, Stream::Up { .. })
     }
 
     /// What a caller may send to the store in the pump's stead.
@@ -318,8 +336,8 @@ impl Hub {
     }
 
     /// Sees to it that the pump runs if there is something to do: what was left behind when its runtime
-    /// ended, say.
-    pub(crate) fn revive(self: &Arc<Self>) {
+    /// ended, or it panicked, say.
+    pub fn revive(self: &Arc<Self>) {
         self.with(|_, _| ((), None));
     }
 

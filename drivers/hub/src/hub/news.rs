@@ -8,7 +8,9 @@ use oneflight_core::{Arrival, Attempt, Command, Event, FlightId, Notice};
 use oneflight_store::{Change, KeyState, LockState, Revision, StoreError, Token, WatchEvent};
 use oneflight_trace::What;
 
+use super::state::Stream;
 use super::{Errand, Hub, Names, Work};
+use crate::observe::{Sighting, StoreCall};
 use crate::value::{Arrived, Times};
 
 impl Hub {
@@ -40,6 +42,7 @@ impl Hub {
         self: &Arc<Self>,
         flight: FlightId<Names>,
         attempt: Attempt,
+        call: StoreCall,
         error: StoreError,
     ) {
         let event = match error {
@@ -47,7 +50,12 @@ impl Hub {
             StoreError::Malformed { .. } => Event::Malformed { attempt },
             StoreError::Unavailable(_) | _ => Event::Unavailable { attempt },
         };
-        self.note_cause(&flight.key, error);
+        self.note_cause(&flight.key, error.clone());
+        self.saw(&Sighting::Failed {
+            names: flight.key.clone(),
+            call,
+            error,
+        });
         self.answered(flight, event);
     }
 
@@ -139,6 +147,10 @@ impl Hub {
             StoreError::Refused(_) => Event::WatchRefused,
             StoreError::Unavailable(_) | StoreError::Malformed { .. } | _ => Event::WatchLost,
         };
+        self.saw(&Sighting::WatchEnded {
+            names: flight.key.clone(),
+            error: error.clone(),
+        });
         self.with(|state, _| {
             if let Some(desk) = state.desks.get_mut(&flight.key) {
                 desk.cause = Some(error);
@@ -155,6 +167,7 @@ impl Hub {
 
     /// The change stream tells something: local copies follow.
     pub(crate) fn changed(self: &Arc<Self>, change: Change) {
+        let mut sighting = None;
         self.with(|state, hub| {
             match change {
                 Change::Moved { key, revision } => {
@@ -168,16 +181,24 @@ impl Hub {
                         desk.moved = desk.moved.max(revision);
                     }
                 }
-                Change::Gap(_) => {
-                    state.gap = true;
+                Change::Gap(error) => {
+                    if mem::replace(&mut state.stream, Stream::Down) != Stream::Down {
+                        sighting = Some(Sighting::Gap { error });
+                    }
                     hub.note(What::Changes { connected: false });
                 }
                 Change::Connected => {
+                    sighting = match state.stream {
+                        Stream::NotYetUp => Some(Sighting::Connected),
+                        Stream::Down => Some(Sighting::Reconnected),
+                        Stream::Up { .. } => None,
+                    };
                     hub.note(What::Changes { connected: true });
-                    // What was read before is looked at again, and so is what is about to be kept.
-                    if mem::take(&mut state.gap) {
-                        let mut keys = hub.copies.keys();
-                        keys.extend(state.desks.keys().map(|names| Arc::clone(&names.key)));
+                    // What was read before is looked at again; what is on its way, when it is kept.
+                    if sighting.is_some() {
+                        let since = hub.clock.read();
+                        state.stream = Stream::Up { since };
+                        let keys = hub.copies.keys();
                         if !keys.is_empty() {
                             state.outbox.push(Work::Revalidate(keys));
                         }
@@ -186,5 +207,6 @@ impl Hub {
             }
             ((), None)
         });
+        sighting.iter().for_each(|sighting| self.saw(sighting));
     }
 }

@@ -13,6 +13,7 @@ use oneflight_trace::{Digest, What};
 use super::state::Computed;
 use super::{Calls, Hub, Names};
 use crate::lease::Lease;
+use crate::observe::Up;
 use crate::value::{Arrived, Value};
 
 /// What the machine has for a caller.
@@ -55,7 +56,7 @@ pub(crate) enum Filled {
 }
 
 impl Filled {
-    fn result(&self) -> FillResult {
+    pub(crate) fn result(&self) -> FillResult {
         match self {
             Self::Value { .. } => FillResult::Value,
             Self::Failed(_) => FillResult::Error,
@@ -122,6 +123,8 @@ pub(crate) struct Seat {
     pub(super) mailbox: Arc<Mailbox>,
     /// The last letter has been read: there is nothing left to leave.
     pub(super) landed: bool,
+    /// Counts it.
+    pub(super) _aboard: Up,
 }
 
 impl Seat {

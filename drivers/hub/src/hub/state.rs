@@ -14,6 +14,7 @@ use quick_cache::DefaultHashBuilder;
 use super::seat::{Failure, Landed, Mail, Mailbox, post};
 use super::{Errand, Hub, Names, Work};
 use crate::lease::{Lease, LeaseState};
+use crate::observe::{Degraded, Held, Sighting};
 use crate::value::{Arrived, Value};
 
 /// What is behind the mutex.
@@ -32,8 +33,17 @@ pub(super) struct State {
     pub(super) closing: bool,
     /// Who waits for the last clean-up.
     pub(super) idle: Vec<Waker>,
-    /// The change stream is not up: what is read now may be out of date unnoticed.
-    pub(super) gap: bool,
+    pub(super) stream: Stream,
+    /// The flights that hold a lease, for the metrics.
+    pub(super) held: Held,
+}
+
+/// How the change stream stands. While it is not up, what is read may be out of date unnoticed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    NotYetUp,
+    Up { since: std::time::Instant },
+    Down,
 }
 
 /// What is on hand for one key while somebody flies for it.
@@ -50,6 +60,8 @@ pub(super) struct Desk {
     pub(super) lease: Option<Arc<LeaseState>>,
     /// The last revision that the change stream told of.
     pub(super) moved: Revision,
+    /// It was told that a fill does without the store.
+    pub(super) degraded: bool,
 }
 
 /// What a fill has computed.
@@ -67,6 +79,8 @@ pub(super) struct Calls {
     pub(super) pump: bool,
     /// What callers would say who need not be asked.
     pub(super) judged: Vec<Notice<Names>>,
+    /// What operators want to know.
+    pub(super) sightings: Vec<Sighting>,
 }
 
 impl State {
@@ -104,6 +118,14 @@ impl State {
                 };
                 desk.flights.insert(flight.number);
                 desk.failure = None;
+                desk.degraded = lease.is_none();
+                if desk.degraded {
+                    calls.sightings.push(Sighting::Degraded {
+                        names: flight.key.clone(),
+                        from: Degraded::Fill,
+                        cause: desk.cause.clone(),
+                    });
+                }
                 let handle = desk.lease.insert(LeaseState::new(hub.clock));
                 let lease = Lease::new(lease, Arc::clone(handle));
                 let mail = Mail::Fill {
@@ -133,7 +155,13 @@ impl State {
         let desk = self.desks.get_mut(&flight.key);
         let mut value = None;
         match command {
-            Command::WarnLeaseLost { warning, .. } => {
+            Command::WarnLeaseLost { token, warning } => {
+                let names = flight.key;
+                calls.sightings.push(Sighting::Warned {
+                    names,
+                    token,
+                    warning,
+                });
                 if let Some(lease) = desk.and_then(|desk| desk.lease.as_ref()) {
                     calls.wakers.extend(lease.warn(warning));
                 }
@@ -203,6 +231,22 @@ impl State {
         {
             desk.copied = arrived.revision;
             hub.copies.insert(&names.key, copy);
+            // A change before the stream was up may have come after what was asked for even earlier.
+            if let Stream::Up { since } = self.stream
+                && arrived.times.was_asked_before(since)
+            {
+                let keys = vec![Arc::clone(&names.key)];
+                self.outbox.push(Work::Revalidate(keys));
+                calls.pump = true;
+            }
+        }
+        if matches!(outcome, Outcome::Computed { revision: None }) && !desk.degraded {
+            desk.degraded = true;
+            calls.sightings.push(Sighting::Degraded {
+                names: names.clone(),
+                from: Degraded::Publish,
+                cause: desk.cause.clone(),
+            });
         }
         let landed = Landed {
             outcome,

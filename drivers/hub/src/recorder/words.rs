@@ -21,9 +21,12 @@ pub(super) fn header(driver: &str, profile: &Profile) -> Line<Names> {
             idempotent_claim: profile.idempotent_claim,
             push: profile.push,
             lapsed_holder_may_publish: profile.lapsed_holder_may_publish,
-            may_forget_writes: profile.loses == Loss::LastWrites,
+            may_forget_writes: matches!(
+                profile.loses,
+                Loss::LastWrites | Loss::LastWritesAndLeases
+            ),
             may_forget_tokens: false,
-            may_evict_locks: false,
+            may_evict_locks: profile.loses == Loss::LastWritesAndLeases,
         },
         bounds: None,
         config: serde_json::json!({ "store": profile.name }),

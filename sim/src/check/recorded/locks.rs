@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oneflight_core::{Revision, Token};
 
+use super::amnesia::Amnesia;
 use super::{Ask, Found};
 use crate::trace::{Answer, Key, Nanos, NodeId, Request};
 
@@ -106,14 +107,17 @@ impl Lock {
         &self,
         asks: &[&Ask],
         timed: bool,
+        amnesia: &Amnesia,
         closed: impl Fn(NodeId) -> bool,
     ) -> Vec<Found> {
-        let mut found = self.duplicates(asks, closed);
+        let mut found = self.duplicates(asks, amnesia, closed);
         found.extend(self.strangers(asks));
         if timed {
-            found.extend(self.order());
-            found.extend(self.one_holder(asks));
-            found.extend(self.outdated(asks));
+            if !amnesia.of_tokens() {
+                found.extend(self.order());
+            }
+            found.extend(self.one_holder(asks, amnesia));
+            found.extend(self.outdated(asks, amnesia));
         }
         found
     }
@@ -137,8 +141,9 @@ impl Lock {
     }
 
     /// S1 `TokenMonotonic`: no answer is behind a grant that was known before it was asked for.
-    fn outdated(&self, asks: &[&Ask]) -> Vec<Found> {
-        let known = Known::of(self.grants.iter().map(|(token, it)| (it.known, *token)));
+    fn outdated(&self, asks: &[&Ask], amnesia: &Amnesia) -> Vec<Found> {
+        let grants = self.grants.iter();
+        let known = Known::of(amnesia, grants.map(|(token, it)| (it.sent, it.known, *token)));
         let mut found = Vec::new();
         for ask in asks {
             let Some((at, answer)) = ask.answer else {
@@ -152,7 +157,7 @@ impl Lock {
                 } => token,
                 _ => continue,
             };
-            if let Some(newest) = known.before(ask.sent)
+            if let Some(newest) = known.to(ask, at)
                 && newest > token
             {
                 let story = format!(
@@ -165,7 +170,7 @@ impl Lock {
     }
 
     /// S2 `OneHolder`: nothing is granted while a lease surely lives that nobody has given up.
-    fn one_holder(&self, asks: &[&Ask]) -> Vec<Found> {
+    fn one_holder(&self, asks: &[&Ask], amnesia: &Amnesia) -> Vec<Found> {
         let mut found = Vec::new();
         let grants = self.grants.iter();
         for ((older, holder), (token, next)) in grants.clone().zip(grants.skip(1)) {
@@ -176,6 +181,8 @@ impl Lock {
                 let over = ask.is_open() || ask.answer.is_some_and(late);
                 ask.request == Request::Forget && ask.sent <= next.known && over
             });
+            let forgotten = amnesia.between(holder.sent, next.known);
+            let voided = voided || forgotten;
             if holder.known < next.sent && next.known < lives && !voided {
                 let story = format!(
                     "token {token} was granted by {} ns, while node {} held token {older} until {lives} \
@@ -190,7 +197,12 @@ impl Lock {
 
     /// S6 `ExcusedDuplicates`: of the fills of one generation, all but the last had something happen to
     /// them, or to their process.
-    fn duplicates(&self, asks: &[&Ask], closed: impl Fn(NodeId) -> bool) -> Vec<Found> {
+    fn duplicates(
+        &self,
+        asks: &[&Ask],
+        amnesia: &Amnesia,
+        closed: impl Fn(NodeId) -> bool,
+    ) -> Vec<Found> {
         let mut last: BTreeMap<(Key, Revision), (Token, Grant)> = BTreeMap::new();
         let mut found = Vec::new();
         for (token, grant) in self.grants.iter().filter(|(_, grant)| grant.filled) {
@@ -209,6 +221,7 @@ impl Lock {
                 || before.troubled
                 || unpublished
                 || forgotten
+                || amnesia.between(before.sent, grant.known)
                 || !closed(before.node);
             if !excused {
                 let story = format!(
@@ -262,24 +275,43 @@ impl Lock {
     }
 }
 
-/// The highest of what was known before a moment.
-pub(super) struct Known<T>(Vec<(Nanos, T)>);
+/// The highest of what was known before a moment, and not forgotten since.
+pub(super) struct Known<'a, T> {
+    facts: Vec<(Nanos, T)>,
+    amnesia: &'a Amnesia,
+}
 
-impl<T: Ord + Copy> Known<T> {
-    pub(super) fn of(facts: impl Iterator<Item = (Nanos, T)>) -> Self {
-        let mut facts: Vec<(Nanos, T)> = facts.collect();
+impl<'a, T: Ord + Copy> Known<'a, T> {
+    /// Of facts that were so at a first moment and known at a second one.
+    pub(super) fn of(
+        amnesia: &'a Amnesia,
+        facts: impl Iterator<Item = (Nanos, Nanos, T)>,
+    ) -> Self {
+        // What is told only after it may have been forgotten says nothing.
+        let told = facts.filter(|(since, known, _)| !amnesia.between(*since, *known));
+        let mut facts: Vec<(Nanos, T)> = told.map(|(_, known, fact)| (known, fact)).collect();
         facts.sort_unstable();
-        let mut highest: Option<T> = None;
-        for (_, fact) in &mut facts {
-            let so_far = highest.map_or(*fact, |highest| highest.max(*fact));
+        let mut highest: Option<(Nanos, T)> = None;
+        for (at, fact) in &mut facts {
+            let so_far = match highest {
+                Some((before, highest)) if !amnesia.between(before, *at) => highest.max(*fact),
+                _ => *fact,
+            };
             *fact = so_far;
-            highest = Some(so_far);
+            highest = Some((*at, so_far));
         }
-        Self(facts)
+        Self { facts, amnesia }
     }
 
     pub(super) fn before(&self, moment: Nanos) -> Option<T> {
-        let count = self.0.partition_point(|(at, _)| *at < moment);
-        self.0.get(count.checked_sub(1)?).map(|(_, fact)| *fact)
+        let count = self.facts.partition_point(|(at, _)| *at < moment);
+        let (at, fact) = self.facts.get(count.checked_sub(1)?)?;
+        (!self.amnesia.between(*at, moment)).then_some(*fact)
+    }
+
+    /// What the store knew when it answered this at that moment.
+    pub(super) fn to(&self, ask: &Ask, answered: Nanos) -> Option<T> {
+        let known = self.before(ask.sent);
+        known.filter(|_| !self.amnesia.between(ask.sent, answered))
     }
 }

@@ -5,6 +5,7 @@
 //! that those of all processes tell one story. Moments of different processes are compared only if all
 //! of them name the same clock.
 
+mod amnesia;
 mod locks;
 mod process;
 mod values;
@@ -16,6 +17,7 @@ use oneflight_core::{Event, Judgement, Notice, Order, Outcome, Revision, Token};
 use super::Violation;
 use crate::coverage::revision_of;
 use crate::trace::{Answer, Digest, Key, Name, Nanos, NodeId, Request, Trace, What};
+use amnesia::Amnesia;
 use locks::Lock;
 use process::Process;
 use values::Text;
@@ -48,13 +50,17 @@ pub(super) struct Recorded {
     texts: Vec<Text>,
     /// What several keys with the same text are guarded by: their tokens say nothing of one another.
     ambiguous: BTreeSet<usize>,
+    amnesia: Amnesia,
     at: Nanos,
     wrong: Vec<Violation>,
 }
 
 impl Recorded {
     pub(super) fn of(trace: &Trace) -> Self {
-        let mut recorded = Self::default();
+        let mut recorded = Self {
+            amnesia: Amnesia::of(&trace.headers),
+            ..Self::default()
+        };
         let mut texts: BTreeMap<String, usize> = BTreeMap::new();
         let mut locks: BTreeMap<String, usize> = BTreeMap::new();
         let mut guards: BTreeMap<usize, usize> = BTreeMap::new();
@@ -140,6 +146,7 @@ impl Recorded {
                     text.computed(node, *digest);
                 }
             }
+            What::Fault { fault, until } if node == 0 => self.amnesia.befalls(*fault, at, *until),
             _ => {}
         }
     }
@@ -164,7 +171,7 @@ impl Recorded {
                 flight, arrival, ..
             } => {
                 let token = arrival.value.then_some(arrival.token);
-                self.stands(node, flight.key, arrival.revision, token, None);
+                self.stands(node, flight.key, self.at, arrival.revision, token, None);
             }
             Notice::Judged { key, verdict, .. }
             | Notice::Boarded {
@@ -172,7 +179,7 @@ impl Recorded {
                 known: verdict,
                 ..
             } if verdict.judgement != Judgement::Absent => {
-                self.stands(node, *key, verdict.revision, Some(verdict.token), None);
+                self.stands(node, *key, self.at, verdict.revision, Some(verdict.token), None);
             }
             Notice::Answered { flight, event } => match event {
                 Event::Fenced { .. } | Event::LeaseLost { .. } => {
@@ -229,7 +236,7 @@ impl Recorded {
     }
 
     fn answered(&mut self, ask: &Ask, answer: &Answer) {
-        let (node, key) = (ask.node, ask.key);
+        let (node, key, sent) = (ask.node, ask.key, ask.sent);
         match (*answer, ask.request) {
             (
                 Answer::Granted {
@@ -239,7 +246,7 @@ impl Recorded {
                 },
                 _,
             ) => {
-                self.stands(node, key, generation, None, None);
+                self.stands(node, key, sent, generation, None, None);
                 let at = self.at;
                 let story = self
                     .lock(key)
@@ -256,27 +263,27 @@ impl Recorded {
                     ..
                 },
                 _,
-            ) => self.stands(node, key, revision, Some(token), Some(digest)),
+            ) => self.stands(node, key, sent, revision, Some(token), Some(digest)),
             (Answer::Renewed, Request::Renew { token, ttl }) => {
                 if let Some(lock) = self.lock(key) {
                     lock.renewed(token, ask.sent.saturating_add(ttl));
                 }
             }
             (Answer::Published { revision }, Request::Publish { token, digest }) => {
-                self.stands(node, key, revision, Some(Some(token)), Some(digest));
+                self.stands(node, key, sent, revision, Some(Some(token)), Some(digest));
             }
             (Answer::Written { revision }, Request::Put { digest, .. }) => {
-                self.stands(node, key, revision, Some(None), Some(digest));
+                self.stands(node, key, sent, revision, Some(None), Some(digest));
             }
             (Answer::Written { revision }, Request::Forget) => {
-                self.stands(node, key, revision, None, None);
+                self.stands(node, key, sent, revision, None, None);
                 if let Some(text) = self.text(key) {
                     text.forgotten(revision);
                 }
             }
-            (Answer::Kept { revision }, _) => self.stands(node, key, revision, None, None),
+            (Answer::Kept { revision }, _) => self.stands(node, key, sent, revision, None, None),
             (Answer::State { revision, digest }, _) => {
-                self.stands(node, key, revision, None, digest);
+                self.stands(node, key, sent, revision, None, digest);
             }
             _ => {}
         }
@@ -284,7 +291,7 @@ impl Recorded {
 
     fn landed(&mut self, node: NodeId, key: Key, outcome: Outcome, digest: Option<Digest>) {
         if let Some(revision) = revision_of(outcome) {
-            return self.stands(node, key, revision, None, digest);
+            return self.stands(node, key, self.at, revision, None, digest);
         }
         if let (Outcome::Awaited { revision: None }, Some(digest)) = (outcome, digest)
             && let Some(text) = self.text(key)
@@ -295,18 +302,20 @@ impl Recorded {
         }
     }
 
-    /// Somebody knows that a revision stands or stood, and perhaps under which token and as what.
+    /// Somebody knows that a revision stands or stood, and perhaps under which token and as what: the
+    /// store has told so `since` that moment at the earliest.
     fn stands(
         &mut self,
         node: NodeId,
         key: Key,
+        since: Nanos,
         revision: Revision,
         token: Option<Option<Token>>,
         digest: Option<Digest>,
     ) {
         let at = self.at;
         if let Some(text) = self.text(key)
-            && let Some((invariant, story)) = text.stands(revision, token, digest, at)
+            && let Some((invariant, story)) = text.stands(revision, token, digest, since, at)
         {
             self.report(invariant, node, Some(key), story);
         }
@@ -325,10 +334,12 @@ impl Recorded {
 
     /// Whether the moments of all processes may be compared.
     fn has_one_clock(&self) -> bool {
-        let mut clocks = self.processes.values().map(|process| &process.clock);
+        let processes = self.processes.iter().filter(|(node, _)| **node != 0);
+        let mut clocks = processes.map(|(_, process)| &process.clock);
         let first = clocks.next();
-        self.processes.len() < 2
-            || first.is_some_and(|first| first.is_some() && clocks.all(|clock| clock == first))
+        let mut others = clocks.peekable();
+        others.peek().is_none()
+            || first.is_some_and(|first| first.is_some() && others.all(|clock| clock == first))
     }
 
     /// What is wrong, once all is known.
@@ -343,7 +354,7 @@ impl Recorded {
                 let process = self.processes.get(&node);
                 process.is_some_and(|process| process.down == Some(false))
             };
-            found.extend(lock.judge(&asks, timed, closed));
+            found.extend(lock.judge(&asks, timed, &self.amnesia, closed));
         }
         for number in 0..self.texts.len() {
             let keys = |ask: &&Ask| self.groups.get(ask.key.index()).map(|it| it.0) == Some(number);
@@ -351,7 +362,7 @@ impl Recorded {
             let guard = self.groups.iter().find(|it| it.0 == number);
             let guard = guard.filter(|_| !self.ambiguous.contains(&number));
             let lock = guard.and_then(|it| self.locks.get(it.1));
-            found.extend(self.texts[number].judge(&asks, timed, lock));
+            found.extend(self.texts[number].judge(&asks, timed, &self.amnesia, lock));
         }
         for (key, at, invariant, story) in found {
             self.wrong.push(Violation {

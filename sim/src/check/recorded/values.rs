@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oneflight_core::{Revision, Token};
 
+use super::amnesia::Amnesia;
 use super::locks::{Known, Lock};
 use super::{Ask, Found};
 use crate::trace::{Answer, Digest, Nanos, NodeId, Request};
@@ -21,6 +22,8 @@ pub(super) struct Text {
 /// What is known of one revision.
 #[derive(Clone, Copy, Debug)]
 struct Version {
+    /// It was told of no sooner than this.
+    since: Nanos,
     /// When somebody first knew of it.
     known: Nanos,
     token: Option<Option<Token>>,
@@ -57,6 +60,7 @@ impl Text {
         revision: Revision,
         token: Option<Option<Token>>,
         digest: Option<Digest>,
+        since: Nanos,
         at: Nanos,
     ) -> Option<(&'static str, String)> {
         if revision == Revision::NEVER {
@@ -64,10 +68,12 @@ impl Text {
             return value.then(|| ("S4 Provenance", "a value without a revision".to_owned()));
         }
         let known = self.revisions.entry(revision).or_insert(Version {
+            since,
             known: at,
             token,
             digest,
         });
+        known.since = known.since.min(since);
         let (before, first) = (known.token.or(token), known.digest.or(digest));
         (known.token, known.digest) = (before, first);
         if token.is_some() && before != token {
@@ -82,13 +88,19 @@ impl Text {
     }
 
     /// Judges the key by its requests; by its lock's tokens if it has only one lock.
-    pub(super) fn judge(&self, asks: &[&Ask], timed: bool, lock: Option<&Lock>) -> Vec<Found> {
+    pub(super) fn judge(
+        &self,
+        asks: &[&Ask],
+        timed: bool,
+        amnesia: &Amnesia,
+        lock: Option<&Lock>,
+    ) -> Vec<Found> {
         let Some(key) = asks.first().map(|ask| ask.key) else {
             return Vec::new();
         };
-        let mut wrong = self.strangers(asks, timed);
+        let mut wrong = self.strangers(asks, timed, amnesia);
         if let Some(lock) = lock {
-            wrong.extend(self.fenced(lock));
+            wrong.extend(self.fenced(lock, amnesia));
             wrong.extend(self.digests());
         }
         let mut found: Vec<Found> = wrong
@@ -96,24 +108,27 @@ impl Text {
             .map(|(at, invariant, story)| (key, at, invariant, story))
             .collect();
         if timed {
-            found.extend(self.order(asks));
+            found.extend(self.order(asks, amnesia));
         }
         found
     }
 
     /// S3 `NoStalePublish`, S14 `Forgotten`: between a grant and the publish under it nothing else was
     /// published under a lease, and nothing was forgotten.
-    fn fenced(&self, lock: &Lock) -> Vec<(Nanos, &'static str, String)> {
+    fn fenced(&self, lock: &Lock, amnesia: &Amnesia) -> Vec<(Nanos, &'static str, String)> {
         let mut found = Vec::new();
-        let mut last: Option<(Revision, Token)> = None;
+        let mut last: Option<(Revision, Token, Nanos)> = None;
         for (revision, version) in &self.revisions {
+            let since = self.since(version);
             let Some(Some(token)) = version.token else {
                 continue;
             };
             let grant = lock.grants.get(&token);
-            if let Some((before, older)) = last {
-                let overtaken = grant.is_some_and(|grant| grant.generation < before);
-                if older >= token || overtaken {
+            if let Some((before, older, stood)) = last {
+                let overtaken = grant.is_some_and(|grant| {
+                    grant.generation < before && !amnesia.between(stood, grant.known)
+                });
+                if older >= token && !amnesia.of_tokens() || overtaken {
                     let story = format!(
                         "revision {revision} was published under token {token}, after revision {before} \
                          under token {older}"
@@ -134,6 +149,7 @@ impl Text {
                     .range(grant.generation..*revision)
                     .next_back()
                     && *forgotten > grant.generation
+                    && !self.is_lost(*forgotten, version, amnesia)
                 {
                     let story = format!(
                         "revision {revision} was published under token {token}, granted before the \
@@ -142,9 +158,29 @@ impl Text {
                     found.push((version.known, "S14 Forgotten", story));
                 }
             }
-            last = Some((*revision, token));
+            last = Some((*revision, token, since));
         }
         found
+    }
+
+    /// No sooner than this did it stand.
+    fn since(&self, version: &Version) -> Nanos {
+        let token = version.token.flatten();
+        let sent = token.and_then(|token| self.publishing.get(&token));
+        sent.map_or(version.since, |(_, sent)| version.since.min(*sent))
+    }
+
+    /// A forget that the store has forgotten itself by the time of that version.
+    fn is_lost(&self, forgotten: Revision, version: &Version, amnesia: &Amnesia) -> bool {
+        let known = self.revisions.get(&forgotten);
+        known.is_some_and(|known| amnesia.between(self.since(known), version.known))
+    }
+
+    /// All that is known of it by and by.
+    fn known<'a>(&self, amnesia: &'a Amnesia) -> Known<'a, Revision> {
+        let facts = self.revisions.iter();
+        let facts = facts.map(|(revision, it)| (self.since(it), it.known, *revision));
+        Known::of(amnesia, facts)
     }
 
     /// S4 `Provenance`: what stands under a token is what was to be published under it.
@@ -165,7 +201,12 @@ impl Text {
     }
 
     /// S4 `Provenance`: a revision that somebody tells of was written by somebody.
-    fn strangers(&self, asks: &[&Ask], timed: bool) -> Vec<(Nanos, &'static str, String)> {
+    fn strangers(
+        &self,
+        asks: &[&Ask],
+        timed: bool,
+        amnesia: &Amnesia,
+    ) -> Vec<(Nanos, &'static str, String)> {
         let written: BTreeSet<Revision> = asks
             .iter()
             .filter_map(|ask| match ask.answer?.1 {
@@ -183,8 +224,7 @@ impl Text {
         let Some(first) = observed.min() else {
             return Vec::new();
         };
-        let facts = self.revisions.iter();
-        let known = Known::of(facts.map(|(revision, version)| (version.known, *revision)));
+        let known = self.known(amnesia);
         // A write that went unanswered may have been carried out after what was known when it was sent.
         let mut excuses: Vec<Revision> = asks
             .iter()
@@ -220,15 +260,14 @@ impl Text {
 
     /// S1 `TokenMonotonic`: no request observes less than what was known before it was sent, and nothing
     /// is known before it was sent.
-    fn order(&self, asks: &[&Ask]) -> Vec<Found> {
-        let facts = self.revisions.iter();
-        let known = Known::of(facts.map(|(revision, version)| (version.known, *revision)));
+    fn order(&self, asks: &[&Ask], amnesia: &Amnesia) -> Vec<Found> {
+        let known = self.known(amnesia);
         let mut found = Vec::new();
         for ask in asks {
             let Some((at, answer)) = ask.answer else {
                 continue;
             };
-            let before = known.before(ask.sent).unwrap_or_default();
+            let before = known.to(ask, at).unwrap_or_default();
             let first = |token| {
                 let first = self.publishing.get(&token);
                 first.is_none_or(|(_, at)| *at == ask.sent)

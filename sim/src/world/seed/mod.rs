@@ -72,8 +72,8 @@ impl<O: Observer> Fleet<'_, O> {
         self.world.enter(&mut room);
         self.world.start();
         self.connect_new();
-        while let Some(event) = self.world.next() {
-            self.happen(event);
+        while let Some(number) = self.world.next() {
+            self.happen(number);
         }
         let pending = self.pending();
         self.world.end(pending, &mut room)
@@ -83,7 +83,8 @@ impl<O: Observer> Fleet<'_, O> {
         clippy::wildcard_enum_match_arm,
         reason = "all that does not concern callers is the world's own"
     )]
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, number: u32) {
+        let event = *self.world.queue.event(number);
         match event {
             Event::Begin { call } => self.begin(call),
             Event::Cancel { call } => self.cancel(call),
@@ -102,14 +103,14 @@ impl<O: Observer> Fleet<'_, O> {
             Event::WatchAtStore { watch } => self.feed_at_store(watch),
             Event::ChangesUp { node } => self.snapshot(node),
             Event::Restart { .. } => {
-                self.world.happen(event);
+                self.world.happen(number);
                 self.connect_new();
             }
             Event::CutOver { .. } | Event::Heal => {
-                self.world.happen(event);
+                self.world.happen(number);
                 self.reconnect();
             }
-            event => self.world.happen(event),
+            _ => self.world.happen(number),
         }
     }
 

@@ -82,7 +82,7 @@ impl<O: Observer> Fleet<'_, O> {
     /// The feed stands at the store: what there is now goes to the replica.
     pub(super) fn feed_at_store(&mut self, watch: u32) {
         let it = self.world.watches[watch as usize];
-        self.world.happen(Event::WatchAtStore { watch });
+        self.world.watch_at_store(watch);
         if !it.open || !self.world.nodes[it.node as usize].alive {
             return;
         }

@@ -7,6 +7,7 @@
 mod amalgam;
 mod clock;
 mod measure;
+mod oneflight;
 mod participant;
 mod peer;
 mod process;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oneflight_test_servers::RedisServer;
 
 use crate::Result;
-use crate::{amalgam, raw};
+use crate::{amalgam, oneflight, raw};
 
 /// How a participant is started: its number in the round, and the lease (none: as the peer comes).
 type Start = fn(&RedisServer, usize, Duration) -> Result<Command>;
@@ -35,12 +35,18 @@ pub(crate) enum Part {
 }
 
 /// All of them, the floor first.
-pub(crate) const PEERS: [Peer; 6] = [
+pub(crate) const PEERS: [Peer; 7] = [
     Peer {
         name: "raw",
         title: "floor: one `PUBLISH`, all others subscribed",
         part: Part::Stampedes,
         start: |server, number, lease| rust("raw", server, number, lease),
+    },
+    Peer {
+        name: "oneflight",
+        title: "oneflight",
+        part: Part::Full,
+        start: |server, number, lease| rust("oneflight", server, number, lease),
     },
     Peer {
         name: "amalgam",
@@ -112,6 +118,7 @@ pub(crate) fn run(kind: &str, url: &str, number: &str, lease: &str) -> Result<()
         .build()?;
     match kind {
         "raw" => raw::run(url, number.parse()?),
+        "oneflight" => runtime.block_on(oneflight::run(url, lease)),
         "amalgam" => runtime.block_on(amalgam::run(url, lease, false)),
         "amalgam-strict" => runtime.block_on(amalgam::run(url, lease, true)),
         _ => Err(format!("no such peer: {kind}").into()),

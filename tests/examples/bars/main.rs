@@ -1,7 +1,7 @@
 //! The bars of oneflight, measured on this machine, as a table in Markdown.
 //!
 //! ```text
-//! cargo run --release -p oneflight-tests --example bars [crowd|push|takeover|handover|tasks]...
+//! cargo run --release -p oneflight-tests --example bars [crowd|push|takeover|handover|tasks|redis]...
 //! ```
 //!
 //! All moments are taken on the monotonic clock, which the processes of a machine share. The commands
@@ -12,6 +12,8 @@
     clippy::unwrap_used,
     reason = "a measurement that cannot go on is none"
 )]
+
+mod redis;
 
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -24,7 +26,8 @@ use std::time::Duration;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::LockState;
 use oneflight_store::blocking::Store as _;
-use oneflight_tests::fleet::{Ground, Memory, Sqlite, crowd};
+use oneflight_tests::fleet::{Tokio, crowd};
+use oneflight_tests::ground::{Ground, Memory, Sqlite};
 use oneflight_tests::program::{Place, Process, oneflight};
 use oneflight_tests::time::{now, until};
 use oneflight_tokio::{SingleFlight, Source};
@@ -41,17 +44,19 @@ fn main() {
         ["fill", millis, notes] => fill(millis, notes, 0),
         ["fail", millis, notes] => fill(millis, notes, 1),
         ["wait", path] => wait(path),
+        ["participant", ..] => oneflight_tests::participant::run(&arguments[1..]),
         chosen => measure(chosen),
     }
 }
 
 fn measure(chosen: &[&str]) {
-    let sections: [(&str, fn()); 5] = [
+    let sections: [(&str, fn()); 6] = [
         ("crowd", forty),
         ("push", push),
         ("takeover", takeover),
         ("handover", handover),
         ("tasks", tasks),
+        ("redis", redis::redis),
     ];
     eprintln!("{}", oneflight().display());
     println!("| bar | goal | measured |");
@@ -214,7 +219,7 @@ fn forty() {
             (!notes(&place, "began").is_empty()).then_some(())
         });
         let follower = start(&place, &LONG, "fill", "0");
-        follower.await_waiting();
+        place.await_waiting([&follower]);
         let ended = reap(vec![leader, follower]);
         followers.push(ended[1].0 - notes(&place, "ended")[0]);
     }
@@ -319,7 +324,7 @@ fn takeover() {
         let mut followers: Vec<_> = (1..FOLLOWERS)
             .map(|_| start(&place, &LONG, "fill", "0"))
             .collect();
-        followers.iter().for_each(Process::await_waiting);
+        place.await_waiting(&followers);
         // At another moment between two renewals each time.
         thread::sleep(Duration::from_millis(70 * round));
         let killed = now();
@@ -389,7 +394,7 @@ fn handover() {
             (!notes(&place, "began").is_empty()).then_some(())
         });
         let waiter = start(&place, &LONG, "fill", "0");
-        waiter.await_waiting();
+        place.await_waiting([&waiter]);
         reap(vec![waiter]);
         drop(leader);
         taken.push(notes(&place, "began")[1] - notes(&place, "ended")[0]);
@@ -409,7 +414,7 @@ fn tasks() {
         ] {
             for copies in [10_000, 0] {
                 let ground = Arc::new(G::new());
-                let crowd = runtime.block_on(crowd(&*ground, 4, copies, 20_000, 2_000));
+                let crowd = runtime.block_on(crowd::<Tokio>(&*ground, 4, copies, 20_000, 2_000));
                 let copies = if copies == 0 {
                     "without local copies"
                 } else {

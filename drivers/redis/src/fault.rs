@@ -1,0 +1,198 @@
+//! What the errors of a server and of the way to it mean to a caller.
+
+use std::fmt;
+
+use oneflight_store::StoreError;
+use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+
+/// A server's address and database, for errors: without the user and the password.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(String);
+
+impl Place {
+    pub(crate) fn of(info: &ConnectionInfo) -> Self {
+        let database = info.redis_settings().db();
+        Self(format!("redis at {}, database {database}", info.addr()))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a call was for.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) key: &'a str,
+    /// The names on the server.
+    pub(crate) places: &'a [String],
+}
+
+/// No script of this digest: it is to be sent in full.
+pub(crate) fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// It is a replica by now.
+pub(crate) fn is_read_only(error: &RedisError) -> bool {
+    code(error, &said(error)) == Code::ReadOnly
+}
+
+/// The error of a call.
+pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> StoreError {
+    let said = said(error);
+    match code(error, &said) {
+        Code::WrongType => StoreError::Malformed {
+            key: about.key.into(),
+            reason: format!(
+                "{place}: {} is not a hash of oneflight; remove it, or use another database",
+                about.places.join(" or ")
+            )
+            .into(),
+        },
+        Code::Foreign => StoreError::Malformed {
+            key: about.key.into(),
+            reason: format!(
+                "{place}: {} has been written by something else; remove it, or use another database",
+                said.strip_prefix("FOREIGN ").unwrap_or(&said)
+            )
+            .into(),
+        },
+        Code::CrossSlot => StoreError::refused(format_args!(
+            "{place}: in a cluster the key and its lock must be in one slot, and {} are not; leave the \
+             lock to its default, or give both names the same tag in braces, as in \"{{a}}:key\" and \
+             \"{{a}}:lock\"",
+            about.places.join(" and ")
+        )),
+        other @ (Code::OutOfMemory
+        | Code::NoPermission
+        | Code::NotAuthenticated
+        | Code::ReadOnly
+        | Code::ElsewhereInCluster
+        | Code::NotNow
+        | Code::OldProtocol
+        | Code::Other) => of_code(place, other, error, &said),
+    }
+}
+
+/// The error of anything but a call: connecting, subscribing.
+pub(crate) fn of_connection(place: &Place, error: &RedisError) -> StoreError {
+    let said = said(error);
+    of_code(place, code(error, &said), error, &said)
+}
+
+/// What a server's refusals come down to.
+#[derive(Clone, Copy, PartialEq)]
+enum Code {
+    WrongType,
+    Foreign,
+    CrossSlot,
+    OutOfMemory,
+    NoPermission,
+    NotAuthenticated,
+    ReadOnly,
+    ElsewhereInCluster,
+    /// It will be otherwise soon.
+    NotNow,
+    OldProtocol,
+    Other,
+}
+
+fn code(error: &RedisError, said: &str) -> Code {
+    use ServerErrorKind as Kind;
+    let kind = error.kind();
+    let is_one_of = |kinds: &[Kind]| kinds.iter().any(|it| kind == ErrorKind::Server(*it));
+    if is_one_of(&[Kind::CrossSlot]) {
+        Code::CrossSlot
+    } else if is_one_of(&[Kind::NoPerm]) {
+        Code::NoPermission
+    } else if is_one_of(&[Kind::ReadOnly]) {
+        Code::ReadOnly
+    } else if is_one_of(&[Kind::Moved, Kind::Ask]) {
+        Code::ElsewhereInCluster
+    } else if is_one_of(&[
+        Kind::BusyLoading,
+        Kind::MasterDown,
+        Kind::ClusterDown,
+        Kind::TryAgain,
+    ]) {
+        Code::NotNow
+    } else if kind == ErrorKind::AuthenticationFailed {
+        Code::NotAuthenticated
+    } else if kind == ErrorKind::RESP3NotSupported {
+        Code::OldProtocol
+    } else if matches!(kind, ErrorKind::Extension | ErrorKind::Server(_)) {
+        // Servers before version 7 wrap what a script met into an error of their own.
+        by_words(said)
+    } else {
+        Code::Other
+    }
+}
+
+fn by_words(said: &str) -> Code {
+    let words = [
+        ("FOREIGN ", Code::Foreign),
+        ("WRONGTYPE", Code::WrongType),
+        ("CROSSSLOT", Code::CrossSlot),
+        ("OOM", Code::OutOfMemory),
+        ("NOPERM", Code::NoPermission),
+        ("NOAUTH", Code::NotAuthenticated),
+        ("WRONGPASS", Code::NotAuthenticated),
+        ("invalid password", Code::NotAuthenticated),
+        ("READONLY", Code::ReadOnly),
+        ("MISCONF", Code::NotNow),
+        ("NOREPLICAS", Code::NotNow),
+        ("BUSY", Code::NotNow),
+        ("max number of clients", Code::NotNow),
+        ("non local key", Code::CrossSlot),
+    ];
+    let found = words.into_iter().find(|(word, _)| said.contains(word));
+    found.map_or(Code::Other, |(_, code)| code)
+}
+
+fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreError {
+    let refused =
+        |what: &str| StoreError::refused(format_args!("{place}: {what} (it says: {said})"));
+    match code {
+        Code::OutOfMemory => refused(
+            "it is full, and refuses to write; raise its maxmemory, or retain values for less long",
+        ),
+        Code::NoPermission => refused(
+            "its access list does not let this user do what a store needs; docs/redis.md names it all",
+        ),
+        Code::NotAuthenticated => refused("it wants another user or password"),
+        Code::ReadOnly => StoreError::unavailable(format_args!(
+            "{place}: it is a read-only replica; if that is no fail-over under way, give the address \
+             of the primary (it says: {said})"
+        )),
+        Code::ElsewhereInCluster => refused(
+            "it is a node of a cluster, and the key belongs to another one; connect to a single server",
+        ),
+        Code::OldProtocol => refused("it is too old; version 6 or newer is needed"),
+        Code::NotNow => StoreError::unavailable(format_args!("{place}: not now (it says: {said})")),
+        Code::WrongType | Code::Foreign | Code::CrossSlot | Code::Other => {
+            let has_answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
+            if has_answered {
+                refused("it refuses the call")
+            } else if error.kind() == ErrorKind::InvalidClientConfig {
+                refused("its address cannot be used like this")
+            } else {
+                StoreError::unavailable(format_args!("{place}: {said}"))
+            }
+        }
+    }
+}
+
+/// Its own words, with the code first if it has one. They name users, commands and keys, never a
+/// password.
+fn said(error: &RedisError) -> String {
+    let code = error.code().unwrap_or_default();
+    match error.detail() {
+        Some(detail) if !code.is_empty() => format!("{code} {detail}"),
+        Some(detail) => detail.to_owned(),
+        None if !code.is_empty() => code.to_owned(),
+        None => error.to_string(),
+    }
+}

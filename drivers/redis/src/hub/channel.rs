@@ -1,0 +1,314 @@
+//! One channel: whether it is subscribed, what is known from it, and who hears it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oneflight_store::{KeyState, LockState, StoreError, WatchEvent, Watcher};
+
+use super::Pair;
+use crate::slot::Slot;
+
+/// Whether something is subscribed.
+#[derive(Debug)]
+pub(super) enum Standing {
+    No,
+    /// The request is on its way.
+    Asked,
+    Stands,
+    /// Until the next connection.
+    Refused(StoreError),
+}
+
+/// What of a channel somebody hears: a channel of a key tells of its default lock as well, which is
+/// not for those who watch the key with another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Key,
+    Lock,
+}
+
+/// Somebody who hears one part.
+pub(super) struct Hearer {
+    slot: Arc<Slot<dyn Watcher>>,
+    part: Part,
+    pair: Pair,
+    /// Has been told how things stand, since the channel is subscribed.
+    told: bool,
+}
+
+impl Hearer {
+    pub(super) fn new(
+        slot: Arc<Slot<dyn Watcher>>,
+        part: Part,
+        key: &Arc<str>,
+        lock: &Arc<str>,
+    ) -> Self {
+        Self {
+            slot,
+            part,
+            pair: (Arc::clone(key), Arc::clone(lock)),
+            told: false,
+        }
+    }
+
+    fn tell(&mut self, event: WatchEvent) {
+        self.told = true;
+        if let Some(watcher) = self.slot.get() {
+            watcher.notify(event);
+        }
+    }
+}
+
+/// How a part stood at a moment, since when nothing was pushed.
+struct Known<T> {
+    state: Option<(T, Instant)>,
+    /// A watch may begin with it.
+    is_current: bool,
+    /// How often it was pushed.
+    pushes: u64,
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self {
+            state: None,
+            is_current: false,
+            pushes: 0,
+        }
+    }
+}
+
+impl<T> Known<T> {
+    fn set(&mut self, state: T, is_current: bool) {
+        self.state = Some((state, Instant::now()));
+        self.is_current = is_current;
+    }
+
+    fn current(&self) -> Option<&(T, Instant)> {
+        self.state.as_ref().filter(|_| self.is_current)
+    }
+}
+
+pub(super) struct Channel {
+    /// Answers come in one order with what is pushed: what was pushed is not behind what was answered.
+    in_order: bool,
+    standing: Standing,
+    /// Which subscription it is.
+    epoch: u64,
+    key: Known<KeyState>,
+    lock: Known<LockState>,
+    hearers: Vec<Hearer>,
+    /// When it was last of use.
+    touched: Instant,
+}
+
+impl Channel {
+    pub(super) fn new(in_order: bool) -> Self {
+        Self {
+            in_order,
+            standing: Standing::No,
+            epoch: 0,
+            key: Known::default(),
+            lock: Known::default(),
+            hearers: Vec::new(),
+            touched: Instant::now(),
+        }
+    }
+
+    pub(super) fn touch(&mut self) {
+        self.touched = Instant::now();
+    }
+
+    /// Which subscription it is, and how often the part was pushed.
+    pub(super) fn mark(&self, part: Part) -> (u64, u64) {
+        let pushes = match part {
+            Part::Key => self.key.pushes,
+            Part::Lock => self.lock.pushes,
+        };
+        (self.epoch, pushes)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn is_unasked(&self) -> bool {
+        matches!(self.standing, Standing::No)
+    }
+
+    pub(super) fn is_standing(&self) -> bool {
+        matches!(self.standing, Standing::Stands)
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self.standing, Standing::Asked | Standing::Stands)
+    }
+
+    pub(super) fn asked(&mut self, epoch: u64) {
+        self.standing = Standing::Asked;
+        self.epoch = epoch;
+    }
+
+    pub(super) fn stands(&mut self) {
+        if matches!(self.standing, Standing::Asked) {
+            self.standing = Standing::Stands;
+        }
+    }
+
+    pub(super) fn refuse(&mut self, error: StoreError) {
+        self.standing = Standing::Refused(error);
+    }
+
+    pub(super) fn refusal(&self) -> Option<StoreError> {
+        match &self.standing {
+            Standing::Refused(error) => Some(error.clone()),
+            Standing::No | Standing::Asked | Standing::Stands => None,
+        }
+    }
+
+    /// The connection is lost; whether anybody still hears.
+    pub(super) fn lost(&mut self) -> bool {
+        self.standing = Standing::No;
+        self.key.state = None;
+        self.lock.state = None;
+        self.hearers.iter_mut().for_each(|it| it.told = false);
+        self.has_hearers()
+    }
+
+    pub(super) fn has_hearers(&self) -> bool {
+        !self.hearers.is_empty()
+    }
+
+    pub(super) fn is_idle(&self, now: Instant, linger: Duration) -> bool {
+        !self.has_hearers() && now.saturating_duration_since(self.touched) >= linger
+    }
+
+    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
+        self.hearers.iter().map(|hearer| hearer.pair.clone())
+    }
+
+    pub(super) fn clear_closed(&mut self) {
+        let before = self.hearers.len();
+        self.hearers.retain(|hearer| hearer.slot.is_open());
+        if self.hearers.len() < before {
+            self.touch();
+        }
+    }
+
+    pub(super) fn take_hearers(
+        &mut self,
+        key: &str,
+        lock: &str,
+        taken: &mut Vec<Arc<Slot<dyn Watcher>>>,
+    ) {
+        let gone = self
+            .hearers
+            .extract_if(.., |it| *it.pair.0 == *key && *it.pair.1 == *lock);
+        taken.extend(gone.map(|hearer| hearer.slot));
+    }
+
+    /// One more hears; whether it could be told how things stand.
+    pub(super) fn hear(&mut self, mut hearer: Hearer) -> bool {
+        self.touch();
+        let now = Instant::now();
+        let event = match hearer.part {
+            Part::Key => self.key.current().map(|(state, at)| {
+                let mut state = state.clone();
+                if let Some(entry) = &mut state.entry {
+                    entry.age += now.saturating_duration_since(*at);
+                }
+                WatchEvent::Key(state)
+            }),
+            Part::Lock => self.lock.current().map(|(state, at)| {
+                let mut state = state.clone();
+                let passed = now.saturating_duration_since(*at);
+                if let LockState::Held {
+                    remaining: Some(remaining),
+                    ..
+                } = &mut state
+                {
+                    *remaining = remaining.saturating_sub(passed);
+                    if remaining.is_zero() {
+                        state = LockState::Free;
+                    }
+                }
+                WatchEvent::Lock(state)
+            }),
+        };
+        let told = match event {
+            Some(event) if self.is_standing() => {
+                hearer.tell(event);
+                true
+            }
+            Some(_) | None => false,
+        };
+        self.hearers.push(hearer);
+        told
+    }
+
+    fn hearers(&mut self, part: Part) -> impl Iterator<Item = &mut Hearer> {
+        self.hearers.iter_mut().filter(move |it| it.part == part)
+    }
+
+    fn is_older(&self, key: &KeyState) -> bool {
+        let known = self.key.state.as_ref();
+        known.is_some_and(|(known, _)| known.revision > key.revision)
+    }
+
+    /// How the key stands, to those who do not know.
+    pub(super) fn learn_key(&mut self, key: &KeyState) {
+        if self.is_older(key) {
+            return;
+        }
+        self.key.set(key.clone(), true);
+        for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
+            hearer.tell(WatchEvent::Key(key.clone()));
+        }
+    }
+
+    /// How the lock stands, to those who do not know.
+    pub(super) fn learn_lock(&mut self, lock: &LockState) {
+        self.lock.set(lock.clone(), true);
+        for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
+            hearer.tell(WatchEvent::Lock(lock.clone()));
+        }
+    }
+
+    /// How the key stands, as pushed.
+    pub(super) fn told_key(&mut self, key: &KeyState) {
+        self.key.pushes += 1;
+        // Where answers come over another connection, they may overtake a push.
+        if self.is_older(key) {
+            return;
+        }
+        self.key.set(key.clone(), self.in_order);
+        for hearer in self.hearers(Part::Key) {
+            hearer.tell(WatchEvent::Key(key.clone()));
+        }
+    }
+
+    /// How the lock stands, as pushed.
+    pub(super) fn told_lock(&mut self, lock: &LockState) {
+        self.lock.pushes += 1;
+        self.lock.set(lock.clone(), self.in_order);
+        for hearer in self.hearers(Part::Lock) {
+            hearer.tell(WatchEvent::Lock(lock.clone()));
+        }
+    }
+
+    /// Something was written from here, which is yet to be pushed.
+    #[cfg(feature = "blocking")]
+    pub(super) fn written(&mut self) {
+        self.key.is_current = false;
+        self.lock.is_current = false;
+    }
+
+    /// The key has moved to a value that was not pushed; what is to be looked at.
+    pub(super) fn moved(&mut self) -> Vec<Pair> {
+        self.key.pushes += 1;
+        self.key.state = None;
+        self.hearers(Part::Key)
+            .map(|hearer| {
+                hearer.told = false;
+                hearer.pair.clone()
+            })
+            .collect()
+    }
+}

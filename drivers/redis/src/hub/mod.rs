@@ -1,0 +1,569 @@
+//! Who wants to be told of what, and what is known.
+//!
+//! A channel of the server tells of a key, a lock or both. As long as it is subscribed, all that
+//! changes is pushed in order; so whoever was told how things stood at some moment since, and of every
+//! push after it, knows how they stand now. What a claim or a look answers counts only if nothing was
+//! pushed between the question and the answer: else the push is as new or newer.
+
+mod channel;
+#[cfg(all(test, feature = "tokio", feature = "blocking"))]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use oneflight_store::{
+    Change, ChangeListener, KeyState, LockState, StoreError, Subscription, WatchEvent, Watcher,
+};
+
+use self::channel::{Channel, Hearer, Part, Standing};
+use crate::layout::Channels;
+use crate::message::{Push, Told, ToldKey, change};
+use crate::slot::Slot;
+
+/// How long a channel that nobody listens to stays subscribed: who loses a claim watches a moment
+/// later, who comes again finds it there, and a process that soon ends never gives it back.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
+
+/// How a flavour hears of keys and locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hears {
+    /// Each channel is subscribed when it is wanted.
+    Each,
+    /// All of them are, by a pattern, as long as there is a connection.
+    #[cfg_attr(
+        not(feature = "blocking"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
+    All,
+}
+
+/// The subscriptions of one open store.
+pub(crate) struct Hub {
+    pub(crate) channels: Channels,
+    hears: Hears,
+    /// Says that there is something to ask the server for.
+    bell: Box<dyn Fn() + Send + Sync>,
+    state: Mutex<State>,
+    /// The channels of dropped subscriptions, to be cleared under the lock.
+    closed: Mutex<Vec<Arc<str>>>,
+}
+
+/// A key and the lock it is watched with.
+pub(crate) type Pair = (Arc<str>, Arc<str>);
+
+struct State {
+    /// The number of the connection there is, and of the last there was.
+    connection: Option<u64>,
+    last_connection: u64,
+    /// The number of the last subscription to a channel.
+    last_epoch: u64,
+    changes: Standing,
+    listeners: Vec<Arc<Slot<dyn ChangeListener>>>,
+    channels: HashMap<Arc<str>, Channel>,
+    /// Those of them that may not have been asked for.
+    unasked: Vec<Arc<str>>,
+    /// What the server is to be asked for.
+    looks: Vec<Pair>,
+}
+
+/// Taken when a question is sent: whether the answer may count.
+#[derive(Debug)]
+pub(crate) struct Ticket([(Arc<str>, Part, u64, u64); 2]);
+
+impl Hub {
+    pub(crate) fn new(
+        channels: Channels,
+        hears: Hears,
+        bell: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            channels,
+            hears,
+            bell: Box::new(bell),
+            state: Mutex::new(State {
+                connection: None,
+                last_connection: 0,
+                last_epoch: 0,
+                changes: Standing::No,
+                listeners: Vec::new(),
+                channels: HashMap::new(),
+                unasked: Vec::new(),
+                looks: Vec::new(),
+            }),
+            closed: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panicking watcher poisons the lock, but is only called once the state is complete.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tidy(&mut state);
+        state
+    }
+
+    fn tidy(&self, state: &mut State) {
+        let closed = std::mem::take(&mut *self.closed());
+        for name in closed {
+            if *name == *self.channels.changes {
+                state.listeners.retain(|slot| slot.is_open());
+            } else if let Some(channel) = state.channels.get_mut(&name) {
+                channel.clear_closed();
+            }
+        }
+    }
+
+    fn closed(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscription<W: ?Sized + Send + Sync + 'static>(
+        self: &Arc<Self>,
+        slot: Arc<Slot<W>>,
+        names: Vec<Arc<str>>,
+    ) -> Subscription {
+        let hub = Arc::downgrade(self);
+        Subscription::new(move || {
+            slot.close();
+            // Waiting for the lock here would deadlock a watcher that drops a subscription.
+            if let Some(hub) = hub.upgrade() {
+                hub.closed().extend(names);
+                match hub.state.try_lock() {
+                    Ok(mut state) => hub.tidy(&mut state),
+                    Err(TryLockError::Poisoned(poisoned)) => hub.tidy(&mut poisoned.into_inner()),
+                    Err(TryLockError::WouldBlock) => {} // The next call does it.
+                }
+            }
+        })
+    }
+
+    fn places(&self, key: &str, lock: &str) -> [(Arc<str>, Part); 2] {
+        let of_lock = self.channels.lock(lock);
+        [(self.channels.key(key), Part::Key), (of_lock, Part::Lock)]
+    }
+
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        key: Arc<str>,
+        lock: Arc<str>,
+        watcher: Arc<dyn Watcher>,
+    ) -> Subscription {
+        let slot = Arc::new(Slot::new(watcher));
+        let places = self.places(&key, &lock);
+        let mut state = self.lock();
+        let names = places.each_ref().map(|(name, _)| Arc::clone(name)).into();
+        let mut told = true;
+        let mut refusal = None;
+        for (name, part) in places {
+            let hearer = Hearer::new(Arc::clone(&slot), part, &key, &lock);
+            let channel = state.channel(self.hears, name);
+            told &= channel.hear(hearer);
+            refusal = refusal.or_else(|| channel.refusal());
+        }
+        if let Some(error) = refusal {
+            state.end(&key, &lock, &error);
+        } else if !told {
+            state.looks.push((key, lock));
+        }
+        drop(state);
+        if !told {
+            (self.bell)();
+        }
+        self.subscription(slot, names)
+    }
+
+    pub(crate) fn listen(self: &Arc<Self>, listener: Arc<dyn ChangeListener>) -> Subscription {
+        let slot = Arc::new(Slot::new(listener));
+        let mut state = self.lock();
+        match &state.changes {
+            Standing::Stands => tell(&slot, Change::Connected),
+            Standing::Refused(error) => tell(&slot, Change::Gap(error.clone())),
+            Standing::No | Standing::Asked => {}
+        }
+        state.listeners.push(Arc::clone(&slot));
+        drop(state);
+        (self.bell)();
+        self.subscription(slot, vec![self.channels.changes.as_str().into()])
+    }
+
+    /// Whether anybody is to be told of anything.
+    pub(crate) fn has_subscribers(&self) -> bool {
+        let state = self.lock();
+        !state.listeners.is_empty() || state.channels.values().any(Channel::has_hearers)
+    }
+
+    /// A claim is about to be made: if it is lost, a watch follows.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn want(&self, key: &str, lock: &str) {
+        let mut state = self.lock();
+        for (name, _) in self.places(key, lock) {
+            state.channel(self.hears, name);
+        }
+    }
+
+    /// A question about these is sent over this connection, after `subscribe` has queued there the
+    /// request for the channels that are wanted and not yet asked for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn depart(
+        &self,
+        connection: u64,
+        key: &str,
+        lock: &str,
+        subscribe: impl FnOnce(Vec<Arc<str>>),
+    ) -> Ticket {
+        let places = self.places(key, lock);
+        let mut state = self.lock();
+        for (name, _) in &places {
+            state.channel(self.hears, Arc::clone(name));
+        }
+        if state.connection == Some(connection) {
+            self.ask(&mut state, subscribe);
+        }
+        state.ticket(self.hears, places)
+    }
+
+    /// A question about these is sent by another way than what is pushed comes.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn ticket(&self, key: &str, lock: &str) -> Ticket {
+        let places = self.places(key, lock);
+        self.lock().ticket(self.hears, places)
+    }
+
+    /// Has the channels subscribed that are wanted and not yet asked for. Under the lock: a question
+    /// whose ticket is taken later is sent later.
+    #[cfg(feature = "tokio")]
+    fn ask(&self, state: &mut State, subscribe: impl FnOnce(Vec<Arc<str>>)) {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        if matches!(state.changes, Standing::No) && !state.listeners.is_empty() {
+            state.changes = Standing::Asked;
+            names.push(self.channels.changes.as_str().into());
+        }
+        for name in std::mem::take(&mut state.unasked) {
+            if let Some(channel) = state.channels.get_mut(&name)
+                && channel.is_unasked()
+            {
+                state.last_epoch += 1;
+                channel.asked(state.last_epoch);
+                names.push(name);
+            }
+        }
+        if !names.is_empty() {
+            subscribe(names);
+        }
+    }
+
+    /// Something was written from here: what is known of these is behind.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn written(&self, key: Option<&str>, lock: Option<&str>) {
+        let names = [
+            key.map(|key| self.channels.key(key)),
+            lock.map(|lock| self.channels.lock(lock)),
+        ];
+        let mut state = self.lock();
+        for name in names.into_iter().flatten() {
+            if let Some(channel) = state.channels.get_mut(&name) {
+                channel.written();
+            }
+        }
+    }
+
+    /// The pairs that are to be looked at by now.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn take_looks(&self) -> Vec<Pair> {
+        let mut state = self.lock();
+        // Before the subscriptions stand, what a look tells does not count.
+        match &state.changes {
+            Standing::Stands => state.take_looks(),
+            Standing::No | Standing::Asked | Standing::Refused(_) => Vec::new(),
+        }
+    }
+
+    /// What is wanted from the server by now: `subscribe` queues the request for channels, and the
+    /// pairs are to be looked at.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_wanted(
+        &self,
+        connection: u64,
+        subscribe: impl FnOnce(Vec<Arc<str>>),
+    ) -> Vec<Pair> {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return Vec::new();
+        }
+        self.ask(&mut state, subscribe);
+        state.take_looks()
+    }
+
+    /// Gives back the channels that nobody has listened to for long: `unsubscribe` queues that, under
+    /// the lock, so that whoever subscribes again does so after it.
+    pub(crate) fn leave_idle(&self, now: Instant, unsubscribe: impl FnOnce(Vec<Arc<str>>)) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let idle = state
+            .channels
+            .extract_if(|_, channel| channel.is_idle(now, LINGER));
+        let names: Vec<_> = idle
+            .filter(|(_, channel)| channel.is_asked())
+            .map(|(name, _)| name)
+            .collect();
+        if !names.is_empty() {
+            unsubscribe(names);
+        }
+        // While there is no connection, nobody asks for them.
+        state
+            .unasked
+            .retain(|name| state.channels.contains_key(name));
+    }
+
+    /// The number of a connection that is going to be made.
+    pub(crate) fn next_connection(&self) -> u64 {
+        let mut state = self.lock();
+        state.last_connection += 1;
+        state.last_connection
+    }
+
+    /// This connection is there: everything that is watched is to be looked at.
+    pub(crate) fn connected(&self, connection: u64) {
+        let mut state = self.lock();
+        state.connection = Some(connection);
+        state.look_at_all();
+    }
+
+    /// All channels are subscribed to over this connection.
+    fn all_stand(&self, state: &mut State) {
+        for channel in state.channels.values_mut() {
+            state.last_epoch += 1;
+            channel.asked(state.last_epoch);
+            channel.stands();
+        }
+        state.look_at_all();
+        (self.bell)();
+    }
+
+    /// This connection is lost.
+    pub(crate) fn disconnected(&self, connection: u64, error: &StoreError) {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return;
+        }
+        state.connection = None;
+        state.looks.clear();
+        state.channels.retain(|_, channel| channel.lost());
+        if self.hears == Hears::Each {
+            state.unasked = state.channels.keys().map(Arc::clone).collect();
+        }
+        let stood = matches!(state.changes, Standing::Stands);
+        state.changes = Standing::No;
+        if stood {
+            state.tell_all(|| Change::Gap(error.clone()));
+        }
+    }
+
+    /// Nobody is left to hear anything.
+    pub(crate) fn ended(&self, error: &StoreError) {
+        let mut state = self.lock();
+        if let Some(connection) = state.connection {
+            drop(state);
+            self.disconnected(connection, error);
+            state = self.lock();
+        }
+        let pairs: Vec<_> = state.channels.values().flat_map(Channel::pairs).collect();
+        for (key, lock) in pairs {
+            state.end(&key, &lock, error);
+        }
+    }
+
+    /// The server does not let this client listen at all.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn refused_all(&self, connection: u64, error: &StoreError) {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return;
+        }
+        state.changes = Standing::Refused(error.clone());
+        state.tell_all(|| Change::Gap(error.clone()));
+        let channels = state.channels.values_mut();
+        channels.for_each(|channel| channel.refuse(error.clone()));
+        let pairs: Vec<_> = state.channels.values().flat_map(Channel::pairs).collect();
+        for (key, lock) in pairs {
+            state.end(&key, &lock, error);
+        }
+    }
+
+    /// The server does not let this client listen to these channels.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn refused(&self, connection: u64, names: &[Arc<str>], error: &StoreError) {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return;
+        }
+        for name in names {
+            if **name == self.channels.changes {
+                state.changes = Standing::Refused(error.clone());
+                state.tell_all(|| Change::Gap(error.clone()));
+            } else if let Some(channel) = state.channels.get_mut(name) {
+                channel.refuse(error.clone());
+                let pairs: Vec<_> = channel.pairs().collect();
+                for (key, lock) in pairs {
+                    state.end(&key, &lock, error);
+                }
+            }
+        }
+    }
+
+    /// A look at this pair has failed.
+    pub(crate) fn look_failed(&self, (key, lock): Pair, error: &StoreError) {
+        let mut state = self.lock();
+        if matches!(error, StoreError::Unavailable(_)) {
+            // Again, when the connection is back, or the server ready.
+            state.looks.push((key, lock));
+        } else {
+            state.end(&key, &lock, error);
+        }
+    }
+
+    /// A question has been answered like this.
+    pub(crate) fn learn(&self, ticket: Ticket, key: Option<KeyState>, lock: &LockState) {
+        let mut state = self.lock();
+        for (name, part, epoch, pushes) in ticket.0 {
+            let Some(channel) = state.channels.get_mut(&name) else {
+                continue;
+            };
+            if channel.mark(part) != (epoch, pushes) || !channel.is_standing() {
+                continue;
+            }
+            match part {
+                Part::Key => key.iter().for_each(|key| channel.learn_key(key)),
+                Part::Lock => channel.learn_lock(lock),
+            }
+        }
+    }
+
+    /// The server has pushed something over this connection.
+    pub(crate) fn pushed(&self, connection: u64, push: Push) {
+        let mut state = self.lock();
+        if state.connection != Some(connection) {
+            return;
+        }
+        match push {
+            Push::Lost => {}
+            Push::Stands(name) if name == self.channels.changes => {
+                state.changes = Standing::Stands;
+                // Where there are patterns, they were asked for before.
+                if self.hears == Hears::All {
+                    self.all_stand(&mut state);
+                }
+                state.tell_all(|| Change::Connected);
+            }
+            Push::Stands(name) => {
+                if let Some(channel) = state.channels.get_mut(&*name) {
+                    channel.stands();
+                }
+            }
+            Push::Told(name, bytes) if name == self.channels.changes => {
+                if let Some((revision, key)) = change(&bytes) {
+                    let key: Arc<str> = key.into();
+                    state.tell_all(|| Change::Moved {
+                        key: Arc::clone(&key),
+                        revision,
+                    });
+                }
+            }
+            Push::Told(name, bytes) => {
+                let (Some(channel), Some(told)) = (state.channels.get_mut(&*name), Told::of(bytes))
+                else {
+                    return;
+                };
+                let mut looks = Vec::new();
+                match told.key {
+                    Some(ToldKey::State(key)) => channel.told_key(&key),
+                    Some(ToldKey::Moved(_)) => looks = channel.moved(),
+                    None => {}
+                }
+                if let Some(lock) = told.lock {
+                    channel.told_lock(&lock);
+                }
+                if !looks.is_empty() {
+                    state.looks.extend(looks);
+                    drop(state);
+                    (self.bell)();
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn channel(&mut self, hears: Hears, name: Arc<str>) -> &mut Channel {
+        self.channels
+            .entry(name)
+            .or_insert_with_key(|name| match hears {
+                Hears::Each => {
+                    self.unasked.push(Arc::clone(name));
+                    Channel::new(true)
+                }
+                Hears::All => {
+                    let mut channel = Channel::new(false);
+                    match &self.changes {
+                        Standing::Stands => {
+                            self.last_epoch += 1;
+                            channel.asked(self.last_epoch);
+                            channel.stands();
+                        }
+                        Standing::Refused(error) => channel.refuse(error.clone()),
+                        Standing::No | Standing::Asked => {}
+                    }
+                    channel
+                }
+            })
+    }
+
+    fn ticket(&mut self, hears: Hears, places: [(Arc<str>, Part); 2]) -> Ticket {
+        Ticket(places.map(|(name, part)| {
+            let channel = self.channel(hears, Arc::clone(&name));
+            channel.touch();
+            let (epoch, pushes) = channel.mark(part);
+            (name, part, epoch, pushes)
+        }))
+    }
+
+    fn take_looks(&mut self) -> Vec<Pair> {
+        let mut looks = std::mem::take(&mut self.looks);
+        looks.sort_unstable();
+        looks.dedup();
+        looks
+    }
+
+    fn look_at_all(&mut self) {
+        self.looks = self.channels.values().flat_map(Channel::pairs).collect();
+    }
+
+    /// Ends the watches of this pair.
+    fn end(&mut self, key: &str, lock: &str, error: &StoreError) {
+        self.looks.retain(|it| *it.0 != *key || *it.1 != *lock);
+        let mut ended: Vec<Arc<Slot<dyn Watcher>>> = Vec::new();
+        for channel in self.channels.values_mut() {
+            channel.take_hearers(key, lock, &mut ended);
+        }
+        ended.sort_by_key(|slot| Arc::as_ptr(slot).cast::<()>());
+        ended.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        for slot in ended {
+            if let Some(watcher) = slot.get() {
+                watcher.notify(WatchEvent::Ended(error.clone()));
+            }
+        }
+    }
+
+    fn tell_all(&self, change: impl Fn() -> Change) {
+        for slot in &self.listeners {
+            tell(slot, change());
+        }
+    }
+}
+
+fn tell(slot: &Slot<dyn ChangeListener>, change: Change) {
+    if let Some(listener) = slot.get() {
+        listener.notify(change);
+    }
+}

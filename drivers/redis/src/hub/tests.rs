@@ -1,0 +1,250 @@
+//! Questions, answers and pushes, in the orders they may come.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use oneflight_store::{KeyState, LockState, Revision, StoreError, Token, WatchEvent};
+
+use super::{Hears, Hub, LINGER};
+use crate::layout::Channels;
+use crate::message::Push;
+
+const KEY: &str = "key";
+const LOCK: &str = "_dust:sf/key";
+const CHANNEL: &str = "oneflight:0:key:key";
+
+struct Scene {
+    hub: Arc<Hub>,
+    heard: Arc<Mutex<Vec<WatchEvent>>>,
+}
+
+impl Scene {
+    fn new(hears: Hears) -> Self {
+        Self {
+            hub: Arc::new(Hub::new(Channels::new(0), hears, || ())),
+            heard: Arc::default(),
+        }
+    }
+
+    /// Connected, with all subscriptions standing in the flavour that has them from the start.
+    fn connected(hears: Hears) -> Self {
+        let scene = Self::new(hears);
+        let number = scene.hub.next_connection();
+        scene.hub.connected(number);
+        if hears == Hears::All {
+            scene.push(Push::Stands("oneflight:0:changes".to_owned()));
+        }
+        scene
+    }
+
+    fn push(&self, push: Push) {
+        self.hub.pushed(1, push);
+    }
+
+    fn told(&self, words: &str) {
+        self.push(Push::Told(CHANNEL.to_owned(), words.as_bytes().to_vec()));
+    }
+
+    fn watch(&self) -> oneflight_store::Subscription {
+        let heard = Arc::clone(&self.heard);
+        let watcher = move |event| heard.lock().unwrap().push(event);
+        self.hub.watch(KEY.into(), LOCK.into(), Arc::new(watcher))
+    }
+
+    fn heard(&self) -> Vec<WatchEvent> {
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+
+    fn asks(&self) -> (super::Ticket, Vec<String>) {
+        let mut asked = Vec::new();
+        let ticket = self.hub.depart(1, KEY, LOCK, |names| asked = names);
+        (ticket, texts(&asked))
+    }
+
+    fn looks(&self) -> usize {
+        self.hub.take_wanted(1, drop).len()
+    }
+}
+
+fn texts(names: &[Arc<str>]) -> Vec<String> {
+    names.iter().map(|name| String::from(&**name)).collect()
+}
+
+fn nothing(revision: u64) -> KeyState {
+    KeyState {
+        revision: Revision::new(revision),
+        entry: None,
+    }
+}
+
+fn held(token: u64) -> LockState {
+    LockState::Held {
+        token: Token::new(token).unwrap(),
+        remaining: Some(Duration::from_secs(300)),
+        holder: None,
+    }
+}
+
+fn tokens(events: &[WatchEvent]) -> Vec<Option<u64>> {
+    let locks = events.iter().filter_map(|event| match event {
+        WatchEvent::Lock(LockState::Free) => Some(None),
+        WatchEvent::Lock(LockState::Held { token, .. }) => Some(Some(token.get())),
+        WatchEvent::Key(_) | WatchEvent::Ended(_) => None,
+    });
+    locks.collect()
+}
+
+fn revisions(events: &[WatchEvent]) -> Vec<u64> {
+    let keys = events.iter().filter_map(|event| match event {
+        WatchEvent::Key(state) => Some(state.revision.get()),
+        WatchEvent::Lock(_) | WatchEvent::Ended(_) => None,
+    });
+    keys.collect()
+}
+
+fn stands() -> Push {
+    Push::Stands(CHANNEL.to_owned())
+}
+
+#[test]
+fn who_was_told_that_a_lease_is_held_watches_without_asking() {
+    let scene = Scene::connected(Hears::Each);
+    let (ticket, asked) = scene.asks();
+    assert_eq!(asked, [CHANNEL]);
+    scene.push(stands());
+    scene.hub.learn(ticket, Some(nothing(0)), &held(7));
+    let _watch = scene.watch();
+    let heard = scene.heard();
+    assert_eq!(
+        (revisions(&heard), tokens(&heard)),
+        (vec![0], vec![Some(7)])
+    );
+    assert_eq!(scene.looks(), 0);
+    // Who comes later asks for no channel either.
+    assert_eq!(scene.asks().1, [""; 0]);
+}
+
+#[test]
+fn an_answer_that_a_push_has_overtaken_counts_for_nothing() {
+    let scene = Scene::connected(Hears::Each);
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    scene.told("v,9,7;f\nvalue");
+    scene.hub.learn(ticket, Some(nothing(0)), &held(7));
+    let _watch = scene.watch();
+    let heard = scene.heard();
+    assert_eq!((revisions(&heard), tokens(&heard)), (vec![9], vec![None]));
+}
+
+#[test]
+fn an_answer_counts_for_nothing_while_the_subscription_does_not_stand() {
+    let scene = Scene::connected(Hears::Each);
+    let (ticket, _) = scene.asks();
+    scene.hub.learn(ticket, Some(nothing(0)), &held(7));
+    let _watch = scene.watch();
+    assert_eq!(scene.heard(), []);
+    assert_eq!(scene.looks(), 1);
+}
+
+#[test]
+fn an_answer_from_before_a_gap_counts_for_nothing_after_it() {
+    let scene = Scene::connected(Hears::Each);
+    let _watch = scene.watch();
+    assert_eq!(scene.looks(), 1);
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    let error = StoreError::unavailable("gap");
+    scene.hub.disconnected(1, &error);
+    let number = scene.hub.next_connection();
+    scene.hub.connected(number);
+    let mut asked = Vec::new();
+    assert_eq!(
+        scene.hub.take_wanted(number, |names| asked = names).len(),
+        1
+    );
+    assert_eq!(texts(&asked), [CHANNEL]);
+    scene.hub.pushed(number, stands());
+    scene.hub.learn(ticket, Some(nothing(0)), &held(7));
+    assert_eq!(scene.heard(), []);
+    // What the old connection still had to say is not heard.
+    scene.told("v,9,7;f\nvalue");
+    assert_eq!(scene.heard(), []);
+}
+
+#[test]
+fn a_value_that_was_not_told_is_looked_at() {
+    let scene = Scene::connected(Hears::Each);
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    let _watch = scene.watch();
+    scene.hub.learn(ticket, Some(nothing(0)), &held(7));
+    scene.heard();
+    scene.looks();
+    let (early, _) = scene.asks();
+    scene.told("r,9;f\n");
+    assert_eq!(tokens(&scene.heard()), [None]);
+    assert_eq!(scene.looks(), 1);
+    let (late, _) = scene.asks();
+    scene.hub.learn(early, Some(nothing(0)), &held(7));
+    assert_eq!(scene.heard(), []);
+    scene.hub.learn(late, Some(nothing(9)), &LockState::Free);
+    assert_eq!(revisions(&scene.heard()), [9]);
+}
+
+#[test]
+fn a_channel_that_is_refused_ends_its_watches() {
+    let scene = Scene::connected(Hears::Each);
+    let _watch = scene.watch();
+    let (_, asked) = scene.asks();
+    let error = StoreError::refused("no");
+    let names: Vec<Arc<str>> = asked.iter().map(|name| name.as_str().into()).collect();
+    scene.hub.refused(1, &names, &error);
+    assert_eq!(scene.heard(), [WatchEvent::Ended(error.clone())]);
+    // So it does those that come later.
+    let _another = scene.watch();
+    assert_eq!(scene.heard(), [WatchEvent::Ended(error)]);
+    assert_eq!(scene.looks(), 0);
+}
+
+#[test]
+fn only_what_nobody_uses_for_long_is_given_back() {
+    let scene = Scene::connected(Hears::Each);
+    let watch = scene.watch();
+    scene.asks();
+    scene.push(stands());
+    let left = |now| {
+        let mut left: Vec<String> = Vec::new();
+        scene.hub.leave_idle(now, |names| left = texts(&names));
+        left
+    };
+    let later = || Instant::now() + LINGER;
+    assert_eq!(left(later()), [""; 0]);
+    drop(watch);
+    assert_eq!(left(Instant::now()), [""; 0]);
+    assert_eq!(left(later()), [CHANNEL]);
+    assert_eq!(scene.asks().1, [CHANNEL]);
+}
+
+#[test]
+fn where_answers_come_another_way_a_watch_does_not_begin_with_a_push() {
+    let scene = Scene::connected(Hears::All);
+    let ticket = scene.hub.ticket(KEY, LOCK);
+    scene.told(";h,7,1000\n");
+    scene.hub.learn(ticket, Some(nothing(0)), &held(5));
+    let watch = scene.watch();
+    let heard = scene.heard();
+    // The push may be behind the answer to a question that was asked since.
+    assert_eq!((revisions(&heard), tokens(&heard)), (vec![0], vec![]));
+    assert_eq!(scene.hub.take_looks().len(), 1);
+    let ticket = scene.hub.ticket(KEY, LOCK);
+    scene.hub.learn(ticket, Some(nothing(3)), &held(7));
+    assert_eq!(tokens(&scene.heard()), [Some(7)]);
+    // An older revision that arrives late is not told.
+    scene.told("n,2;\n");
+    assert_eq!(revisions(&scene.heard()), []);
+    drop(watch);
+    scene.hub.written(Some(KEY), Some(LOCK));
+    let _again = scene.watch();
+    assert_eq!(scene.heard(), []);
+    assert_eq!(scene.hub.take_looks().len(), 1);
+}

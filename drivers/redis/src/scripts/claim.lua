@@ -1,0 +1,31 @@
+-- KEYS: value, lock. ARGV: seen, ttl, attempt, holder, key, limit, channel of the lock.
+local now = clock()
+local value = value_of(KEYS[1])
+if not value then return foreign(KEYS[1]) end
+local lock = lock_of(KEYS[2])
+if not lock then return foreign(KEYS[2]) end
+
+local last = value.r or 0
+if is_there(value, now) and last > tonumber(ARGV[1]) then
+  local entry = entry_of(KEYS[1], value, now)
+  if not entry then return foreign(KEYS[1]) end
+  return {'newer', entry, math.max(lock.t or 0, value.p or 0)}
+end
+
+if is_live(lock, now) then
+  local of = redis.call('HMGET', KEYS[2], 'n', 'h')
+  if of[1] == ARGV[3] then
+    return {'granted', lock.t, lock.e - now, lock.g or 0}
+  end
+  local entry = entry_of(KEYS[1], value, now, tonumber(ARGV[6]))
+  if not entry then return foreign(KEYS[1]) end
+  return {'held', lock.t, lock.e - now, of[2] or '', entry}
+end
+
+lock.t = above(now, lock.t, last)
+lock.e = now + tonumber(ARGV[2])
+redis.call('HSET', KEYS[2], 't', digits(lock.t), 'e', digits(lock.e), 'g', digits(last),
+  'n', ARGV[3], 'h', ARGV[4], 'k', ARGV[5])
+hold(KEYS[2], lock.e)
+tell_held(ARGV[7], lock, now, ARGV[4])
+return {'granted', lock.t, lock.e - now, last}

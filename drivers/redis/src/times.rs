@@ -1,0 +1,20 @@
+//! How long things take at most. All finite: nothing hangs.
+
+use std::time::Duration;
+
+/// To connect, and to be let in.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For a server to answer anything at all when something was asked. A call's own limit is its caller's.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long nothing may be heard before it is asked whether there is still somebody.
+pub(crate) const QUIET: Duration = Duration::from_secs(10);
+
+/// How often all this is looked after.
+#[cfg(feature = "tokio")]
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+
+/// Between attempts to connect: the first delay, and the longest.
+pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(10);
+pub(crate) const LAST_DELAY: Duration = Duration::from_millis(500);
