@@ -115,6 +115,16 @@ pub async fn every_key_is_filled_once_without_copies<D: Driver>(ground: impl Gro
     check(&crowd::<D>(&ground, 4, 0, 20_000, 2_000).await);
 }
 
+/// Eight processes that all want each of 200 keys at the same time, for stores a network away.
+pub async fn eight_processes_fill_every_key_once<D: Driver>(ground: impl Ground) {
+    let crowd = crowd::<D>(&ground, 8, 0, 1_600, 200).await;
+    println!("{crowd:?}");
+    assert_eq!(
+        (crowd.fills, crowd.refilled, crowd.sources[0]),
+        (200, 0, 200)
+    );
+}
+
 #[track_caller]
 fn check(crowd: &Crowd) {
     println!("{crowd:?}");

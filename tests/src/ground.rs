@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use oneflight_dust::DustStore;
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{KeyStatus, MemoryStore, Offload, Store, blocking};
+use oneflight_test_dust::{DustServer, STORE, TOKEN};
 use oneflight_test_servers::{Config, Proxy, RedisServer};
 use tokio::runtime::Builder;
 
@@ -233,4 +236,42 @@ impl Meeting for Redis {
         });
         assert_eq!(self.channels(), Vec::<String>::new());
     }
+}
+
+/// A server that does as Dust does.
+#[derive(Debug)]
+pub struct Dust(DustServer);
+
+impl Ground for Dust {
+    fn new() -> Self {
+        Self(DustServer::new())
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(open_dust(&self.0))
+    }
+}
+
+/// The same with mirrors that are behind, each by another time, and with events out of order.
+#[derive(Debug)]
+pub struct DustBehind(DustServer);
+
+impl Ground for DustBehind {
+    fn new() -> Self {
+        let server = DustServer::new();
+        server.reorder(Duration::from_millis(5), 7);
+        Self(server)
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        let store = open_dust(&self.0);
+        let behind = Duration::from_millis(fastrand::u64(..=40));
+        self.0.delay_events(store.device(), behind);
+        Arc::new(store)
+    }
+}
+
+fn open_dust(server: &DustServer) -> DustStore {
+    let address = format!("dust+ws://{}/{STORE}", server.address());
+    DustStore::new(address.parse().unwrap(), TOKEN)
 }

@@ -10,5 +10,5 @@ mod role;
 mod tokio;
 pub mod words;
 
-pub use handle::Participant;
+pub use handle::{PATIENCE, Participant};
 pub use role::run;

@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::participant::Participant;
 use crate::participant::words::{Call, Deed, Ends, Event, Landed, Report};
-
-/// No call of a storm takes longer, whatever happens meanwhile: their own limits are a few seconds.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::participant::{PATIENCE, Participant};
 
 /// How calls are drawn.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 use oneflight_tests::fleet::{self, Threads, Tokio};
-use oneflight_tests::ground::{Ground, Memory, Redis, Sqlite};
+use oneflight_tests::ground::{Dust, DustBehind, Ground, Memory, Redis, Sqlite};
 use tokio::runtime::Builder;
 
 /// Runs a scenario of the async driver on both runtimes.
@@ -23,22 +23,34 @@ fn on_one<G: Ground, F: Future<Output = ()>>(scenario: fn(G) -> F) {
     one.unwrap().block_on(scenario(G::new()));
 }
 
+/// What every driver does over every store, beside what is its own.
+macro_rules! scenarios {
+    ($on:ident, $ground:ty, $driver:ty: $($own:ident)*) => {
+        scenarios!(these $on, $ground, $driver:
+            $($own)*
+            an_abort_hands_over
+            a_panic_hands_over
+            a_dead_holder_is_taken_over
+            a_holder_that_is_cut_off_rides_the_newer_value
+            a_forget_voids_the_fill_under_way
+            copies_follow
+            a_waiter_that_leaves_changes_nothing
+        );
+    };
+    (these $on:ident, $ground:ty, $driver:ty: $($scenario:ident)*) => { $(
+        #[test]
+        fn $scenario() {
+            $on::<$ground, _>(fleet::$scenario::<$driver>);
+        }
+    )* };
+}
+
 macro_rules! fleets {
-    ($($store:ident: $ground:ty;)*) => { $(
+    ($($store:ident: $ground:ty, $($own:ident)*;)*) => { $(
         mod $store {
             use super::*;
 
-            fleets!(of $ground:
-                every_key_is_filled_once
-                every_key_is_filled_once_without_copies
-                an_abort_hands_over
-                a_panic_hands_over
-                a_dead_holder_is_taken_over
-                a_holder_that_is_cut_off_rides_the_newer_value
-                a_forget_voids_the_fill_under_way
-                copies_follow
-                a_waiter_that_leaves_changes_nothing
-            );
+            scenarios!(on_both, $ground, Tokio: $($own)*);
 
             #[test]
             fn a_caller_that_leaves_hands_over() {
@@ -46,29 +58,32 @@ macro_rules! fleets {
             }
         }
     )* };
-    (of $ground:ty: $($scenario:ident)*) => {
-        $(
-            #[test]
-            fn $scenario() {
-                on_both::<$ground, _>(fleet::$scenario::<Tokio>);
-            }
-        )*
+}
 
-        mod threads {
+macro_rules! fleets_of_threads {
+    ($($store:ident: $ground:ty, $($own:ident)*;)*) => { $(
+        mod $store {
             use super::*;
 
-            $(
-                #[test]
-                fn $scenario() {
-                    on_one::<$ground, _>(fleet::$scenario::<Threads>);
-                }
-            )*
+            scenarios!(on_one, $ground, Threads: $($own)*);
         }
-    };
+    )* };
 }
 
 fleets! {
-    memory: Memory;
-    sqlite: Sqlite;
-    redis: Redis;
+    memory: Memory, every_key_is_filled_once every_key_is_filled_once_without_copies;
+    sqlite: Sqlite, every_key_is_filled_once every_key_is_filled_once_without_copies;
+    redis: Redis, every_key_is_filled_once every_key_is_filled_once_without_copies;
+    dust: Dust, eight_processes_fill_every_key_once;
+    dust_behind: DustBehind, eight_processes_fill_every_key_once;
+}
+
+mod threads {
+    use super::*;
+
+    fleets_of_threads! {
+        memory: Memory, every_key_is_filled_once every_key_is_filled_once_without_copies;
+        sqlite: Sqlite, every_key_is_filled_once every_key_is_filled_once_without_copies;
+        redis: Redis, every_key_is_filled_once every_key_is_filled_once_without_copies;
+    }
 }

@@ -31,6 +31,9 @@ pub(crate) struct Cli {
     /// it in $ONEFLIGHT_STORE, for what is on the command line can be seen by others. It begins with
     /// `rediss:` for TLS, and with `unix:` for a socket.
     ///
+    /// Or `dust+wss://HOST/ORG/STORE`, a store of a Dust server, with the token in $ONEFLIGHT_DUST_TOKEN or
+    /// in the file that `?token-file=PATH` names.
+    ///
     /// By default `oneflight/flights.db` in $XDG_STATE_HOME, or in ~/.local/state.
     #[arg(long, global = true, env = "ONEFLIGHT_STORE", value_name = "URL")]
     #[arg(

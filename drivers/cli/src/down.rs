@@ -22,6 +22,9 @@ const PROFILE: Profile = Profile {
     push: false,
     store_side_lapse: false,
     lapsed_holder_may_publish: false,
+    any_key: true,
+    any_bytes: true,
+    retains: true,
     max_value: u64::MAX,
     loses: Loss::DiesWithItsCallers,
 };

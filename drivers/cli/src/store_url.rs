@@ -1,4 +1,4 @@
-//! Which store to use: `sqlite:PATH`, or the URL of a Redis server.
+//! Which store to use: `sqlite:PATH`, or the URL of a Redis or a Dust server.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use oneflight_dust::{Address, BadAddress, DustStore};
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
 use oneflight_store::{Store, StoreError};
@@ -20,6 +21,9 @@ pub(crate) enum StoreUrl {
     Sqlite(Option<PathBuf>),
     /// A server.
     Redis(ServerUrl),
+    /// A store of a Dust server. What is wrong with it is told later: clap would show all of it, also a
+    /// token that should not be there.
+    Dust(Result<Address, BadAddress>),
 }
 
 /// The URL of a server, in which there may be a password: it is never shown.
@@ -62,7 +66,10 @@ pub(crate) enum BadUrl {
     Memory,
     #[error("{0}")]
     Server(StoreError),
-    #[error("unknown scheme {0:?}; this program knows sqlite:PATH and redis://HOST:PORT")]
+    #[error(
+        "unknown scheme {0:?}; this program knows sqlite:PATH, redis://HOST:PORT and \
+         dust+wss://HOST/ORG/STORE"
+    )]
     UnknownScheme(String),
     #[error("a store URL begins with its scheme; for a file use sqlite:{0}")]
     NoScheme(String),
@@ -80,6 +87,7 @@ impl FromStr for StoreUrl {
                 RedisStore::open(url).map_err(BadUrl::Server)?;
                 Ok(Self::Redis(ServerUrl(url.to_owned())))
             }
+            Some(("dust" | "dust+ws" | "dust+wss", _)) => Ok(Self::Dust(url.parse())),
             Some(("memory", _)) => Err(BadUrl::Memory),
             Some((scheme, _)) if !scheme.contains('/') => {
                 Err(BadUrl::UnknownScheme(scheme.to_owned()))
@@ -108,6 +116,7 @@ impl StoreUrl {
                     Err(error) => Err(Failure::own(error.to_string())),
                 };
             }
+            Self::Dust(address) => return open_dust(address.clone()),
             Self::Sqlite(Some(path)) => path.clone(),
             Self::Sqlite(None) => default_path(|name| env::var_os(name))?,
         };
@@ -116,6 +125,17 @@ impl StoreUrl {
             Err(error @ StoreError::Unavailable(_)) => Ok(Err(error)),
             Err(error) => Err(Failure::own(error.to_string())),
         }
+    }
+}
+
+/// Nothing is connected yet.
+fn open_dust(
+    address: Result<Address, BadAddress>,
+) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
+    let address = address.map_err(|bad| Failure::own(bad.to_string()))?;
+    match DustStore::from_env(address) {
+        Ok(builder) => Ok(Ok(Arc::new(builder.build()))),
+        Err(error) => Err(Failure::own(error.to_string())),
     }
 }
 
@@ -151,6 +171,19 @@ mod tests {
         let relative = StoreUrl::Sqlite(Some("x y/z.db".into()));
         assert_eq!("sqlite:x y/z.db".parse(), Ok(relative));
         assert_eq!("sqlite:".parse(), Ok(StoreUrl::Sqlite(None)));
+    }
+
+    #[test]
+    fn a_dust_url_shows_no_token() {
+        let url = "dust+wss://dust.example/acme/flights?prefix=reports";
+        assert_eq!(url.parse(), Ok(StoreUrl::Dust(Ok(url.parse().unwrap()))));
+        let wrong = "dust+wss://dust.example/acme/flights?token=dust_tok_1";
+        let url: StoreUrl = wrong.parse().unwrap();
+        let failure = url.open().err().unwrap().message.unwrap();
+        assert!(
+            failure.contains("ONEFLIGHT_DUST_TOKEN") && !failure.contains("dust_tok"),
+            "{failure}"
+        );
     }
 
     #[test]

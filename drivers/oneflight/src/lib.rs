@@ -5,7 +5,7 @@
 )]
 #![cfg_attr(
     not(all(feature = "tokio", feature = "blocking", feature = "sqlite")),
-    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `blocking`, `sqlite`."
+    doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `blocking`, `sqlite`, `redis`, `dust`."
 )]
 
 /// The driver for threads: the same calls, without `async` and without a runtime.
@@ -18,6 +18,12 @@ pub use oneflight_store as store;
 
 pub use oneflight_store::{Holder, MemoryStore, Revision, Store, StoreError, Token};
 
+/// The Dust store: its address and its options.
+#[cfg(feature = "dust")]
+pub use oneflight_dust as dust;
+
+#[cfg(feature = "dust")]
+pub use oneflight_dust::DustStore;
 #[cfg(feature = "redis")]
 pub use oneflight_redis::RedisStore;
 #[cfg(feature = "sqlite")]

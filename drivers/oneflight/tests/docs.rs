@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "dust")]
 use oneflight::store::{Loss, Profile};
+#[cfg(feature = "dust")]
 use oneflight::{MemoryStore, RedisStore, SqliteStore, Store};
 
 fn repository() -> PathBuf {
@@ -35,11 +37,12 @@ fn the_example_of_the_readme_is_the_one_that_is_tested() {
     }
 }
 
+#[cfg(feature = "dust")]
 /// One row per promise, one column per store.
 fn table(profiles: &[&Profile]) -> String {
     let yes = |holds: bool| if holds { "yes" } else { "no" }.to_string();
     type Row = (&'static str, fn(&Profile) -> bool);
-    let rows: [Row; 6] = [
+    let rows: [Row; 9] = [
         ("claim is one atomic step", |it| it.atomic_claim),
         ("publish and release are one atomic step", |it| {
             it.atomic_publish
@@ -54,6 +57,9 @@ fn table(profiles: &[&Profile]) -> String {
         ("a lapsed lease that nobody took may still publish", |it| {
             it.lapsed_holder_may_publish
         }),
+        ("every key is taken", |it| it.any_key),
+        ("every value is taken, not only UTF-8", |it| it.any_bytes),
+        ("values can be kept for a time only", |it| it.retains),
     ];
     let mut lines = vec![String::from("| |"), String::from("| --- |")];
     for profile in profiles {
@@ -87,16 +93,20 @@ fn table(profiles: &[&Profile]) -> String {
     lines.join("\n")
 }
 
+#[cfg(feature = "dust")]
 #[test]
 fn the_table_of_guarantees_is_what_the_stores_say() {
     let dir = std::env::temp_dir().join(format!("oneflight-docs-{}", std::process::id()));
     let sqlite = SqliteStore::open(dir.join("flights.db")).unwrap();
     let memory = MemoryStore::new();
     let redis = RedisStore::open("redis://localhost").unwrap();
+    let address = "dust+wss://dust.example/acme/flights".parse().unwrap();
+    let dust = oneflight::DustStore::new(address, "");
     let table = table(&[
         Store::profile(&memory),
         Store::profile(&sqlite),
         Store::profile(&redis),
+        Store::profile(&dust),
     ]);
     drop(sqlite);
     fs::remove_dir_all(dir).unwrap();

@@ -30,6 +30,9 @@ static PROFILE: Profile = Profile {
     push: true,
     store_side_lapse: true,
     lapsed_holder_may_publish: true,
+    any_key: true,
+    any_bytes: true,
+    retains: true,
     max_value: MAX_VALUE,
     loses: Loss::DiesWithItsCallers,
 };

@@ -20,6 +20,12 @@ pub struct Profile {
     pub store_side_lapse: bool,
     /// A holder whose lease lapsed, but was not taken, may still renew or publish.
     pub lapsed_holder_may_publish: bool,
+    /// Every key is taken; without it some are refused by name, because of how they are spelt.
+    pub any_key: bool,
+    /// Every value is taken; without it only UTF-8 text is, and other values are refused.
+    pub any_bytes: bool,
+    /// A value can be kept for a time only; without it `retain` is refused.
+    pub retains: bool,
     /// The largest value in bytes; larger ones are refused.
     pub max_value: u64,
     /// The worst that a failure of the store itself may lose.

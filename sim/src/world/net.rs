@@ -155,7 +155,12 @@ impl<O: Observer> World<'_, O> {
                 request: index,
                 answer,
             };
-            return self.queue.push(at, event);
+            self.queue.push(at, event);
+            if releases {
+                // Who has published need not wait for the release.
+                self.reply(index, answer);
+            }
+            return;
         }
         self.reply(index, answer);
     }
@@ -187,10 +192,14 @@ impl<O: Observer> World<'_, O> {
     /// A composite store's second step, which the caller's side asks for.
     pub(super) fn second_step(&mut self, index: u32, first: Answer) {
         let request = self.requests[index as usize];
+        let answered = matches!(request.request, trace::Request::Publish { .. });
         if !self.nodes[request.node as usize].alive
             || self.cuts[self.nodes[request.node as usize].slot as usize].0 > 0
         {
-            return self.unheard(index, self.plan.request_timeout);
+            if !answered {
+                self.unheard(index, self.plan.request_timeout);
+            }
+            return;
         }
         let key = request.key.index();
         let mut answer = first;
@@ -218,7 +227,9 @@ impl<O: Observer> World<'_, O> {
             self.emit(0, &committed);
             self.told(request.key, changed);
         }
-        self.reply(index, answer);
+        if !answered {
+            self.reply(index, answer);
+        }
     }
 
     fn reply(&mut self, index: u32, answer: Answer) {

@@ -1,6 +1,6 @@
 //! What the checker says of a violation, and that nothing that may stand in a file confuses it.
 
-use oneflight_core::{Outcome, PassengerId};
+use oneflight_core::{Attempt, Event, FlightId, Instant, Notice, Outcome, PassengerId};
 use oneflight_sim::check::{Checker, Violation};
 use oneflight_sim::trace::{Digest, Key, Trace, What};
 
@@ -96,6 +96,35 @@ fn who_sees_the_store_judges_by_its_commits() {
     let checker = || Checker::new(Default::default(), None);
     assert_eq!(unknown(checker()), ["S8 OneLanding"]);
     assert_eq!(unknown(checker().seeing_the_store()), ["S4 Provenance"]);
+}
+
+#[test]
+fn what_a_machine_was_told_is_judged_with_or_without_its_record() {
+    use oneflight_sim::world::Observer;
+    let (now, attempt) = (Instant::from_nanos(1), Attempt::new(1));
+    let flight = FlightId {
+        key: KEY,
+        number: 1,
+    };
+    let event = Event::Renewed { attempt };
+    let notice = Notice::Answered { flight, event };
+    let mut with = Checker::new(Default::default(), None);
+    let mut without = with.clone();
+    without.see_told(1, 1, now, &notice, &[]);
+    let orders = Vec::new();
+    with.see(
+        1,
+        1,
+        &What::Told {
+            now,
+            notice,
+            orders,
+        },
+    );
+    let found = with.finish();
+    // No line says that a renewal was answered.
+    assert_eq!(found[0].invariant, "Recording");
+    assert_eq!(without.finish(), found);
 }
 
 /// Nothing of what is told here has begun, been sent or been granted.

@@ -194,6 +194,17 @@ fn l6_a_fill_that_is_overdue_loses_its_lease() {
 }
 
 #[test]
+fn l6_who_was_refused_a_renewal_asks_for_no_more() {
+    let attempt = Attempt::new(7);
+    for (event, broken) in [
+        (Event::Refused { attempt }, &[][..]),
+        (Event::Malformed { attempt }, &["L6"]),
+    ] {
+        lapses(&holds().branch(|it| _ = it.hears(ANN, event))).breaks(broken);
+    }
+}
+
+#[test]
 fn l6_a_lease_as_short_as_its_renewal_may_lapse() {
     let limit = 6 * BOUNDS.trip + 3 * MS;
     for (ttl, broken) in [(limit, &[][..]), (limit + 1, &["L6"])] {

@@ -27,9 +27,10 @@ fn is_excused(story: impl Fn(&mut Story, (bool, bool)), wrong: &[(&str, &str)]) 
     for case in CASES {
         let mut told = recording();
         story(&mut told, case);
-        match case {
-            (true, true) => _ = told.passes(),
-            _ => told.breaks_as(wrong),
+        if case == (true, true) {
+            told.passes();
+        } else {
+            told.breaks_as(wrong);
         }
     }
 }

@@ -85,6 +85,19 @@ fn s4_what_is_shared_without_the_store_was_computed_in_the_same_process() {
 }
 
 #[test]
+fn s4_what_was_shared_too_long_ago_to_be_remembered_is_not_judged() {
+    let shared = Outcome::Awaited { revision: None };
+    for (fills, broken) in [(255, &["S4"][..]), (256, &[])] {
+        let mut story = Story::new();
+        story.calls(ANN).joins(ALF).fill_began(ANN, None);
+        for _ in 0..fills {
+            story.returns(ANN, Some(1));
+        }
+        story.lands(ALF, shared, Some(2)).breaks(broken);
+    }
+}
+
+#[test]
 fn s4_who_computed_gets_its_own() {
     let mut story = Story::new();
     story

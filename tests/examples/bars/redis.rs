@@ -116,8 +116,9 @@ fn takeover() {
                 panic!("not held: {listed:?}");
             };
             let lapse = read + i64::try_from(remaining.as_nanos()).unwrap();
-            let landed = squad.iter().zip(&rest).map(|(it, id)| landed_at(it, *id));
-            let _: Vec<i64> = landed.collect();
+            for (one, id) in squad.iter().zip(&rest) {
+                one.landed(*id);
+            }
             let begun = squad.iter().zip(&rest);
             let begun = begun.filter_map(|(it, id)| {
                 let at = at(it, *id, |event| matches!(event, Event::Filling(_)))?;

@@ -14,6 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::words::{Call, Deed, Driver, Event, Landed, Order, Remains, Report};
 use crate::time::BOUND;
 
+/// No call takes longer whose own limits are a few seconds, whatever happens meanwhile.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A process of a fleet. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Participant {
@@ -154,11 +157,7 @@ impl Participant {
     }
 
     /// Waits for a report for so long, and in vain if it is dead.
-    pub fn report_within<T>(
-        &self,
-        bound: Duration,
-        is: impl Fn(&Report) -> Option<T>,
-    ) -> Option<T> {
+    fn report_within<T>(&self, bound: Duration, is: impl Fn(&Report) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + bound;
         let mut reports = self.told.reports.lock().unwrap();
         let mut seen = 0;
@@ -195,12 +194,10 @@ impl Participant {
     /// Waits until something ordered is done.
     #[track_caller]
     pub fn landed(&self, id: u64) -> Landed {
-        self.await_report("a landing", |report| landing(report, id))
-    }
-
-    /// Waits for so long until something ordered is done.
-    pub fn landed_within(&self, bound: Duration, id: u64) -> Option<Landed> {
-        self.report_within(bound, |report| landing(report, id))
+        match self.report_within(PATIENCE, |report| landing(report, id)) {
+            Some(landed) => landed,
+            None => panic!("call {id} hangs; {:?}", self.reports()),
+        }
     }
 
     /// What it has reported so far.

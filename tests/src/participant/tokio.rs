@@ -34,7 +34,9 @@ async fn serve(flights: &SingleFlight) {
     let (sender, mut orders_read) = tokio::sync::mpsc::unbounded_channel();
     let reader = std::thread::spawn(move || {
         // Nobody is told once nobody listens.
-        orders().try_for_each(|order| sender.send(order)).ok();
+        for order in orders() {
+            drop(sender.send(order));
+        }
     });
     let mut calls = JoinSet::new();
     let mut leaving: HashMap<u64, AbortHandle> = HashMap::new();

@@ -134,6 +134,11 @@ impl Started {
 pub struct Ended(Output);
 
 impl Ended {
+    /// Runs this.
+    pub fn of(command: &mut Command) -> Self {
+        Self(command.output().unwrap())
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.0.stdout
     }

@@ -14,6 +14,8 @@ pub(super) const LONG: Duration = Duration::from_secs(300);
 pub(super) const SHORT: Duration = Duration::from_millis(60);
 /// How far a store's clock may be off in a row: stores may count whole milliseconds, or seconds.
 pub(super) const SLACK: Duration = Duration::from_secs(2);
+/// Clocks need not run alike to the last moment.
+pub(super) const DRIFT: Duration = Duration::from_millis(5);
 /// How long what must come is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -1,13 +1,10 @@
 //! How a lease lives and ends.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::conformance::bench::{Bench, LONG, SHORT, SLACK};
+use crate::conformance::bench::{Bench, DRIFT, LONG, SHORT, SLACK};
 use crate::conformance::probe::Probe;
 use crate::{Claim, Publication, Renewal, Revision};
-
-/// Clocks need not run alike to the last moment.
-const DRIFT: Duration = Duration::from_millis(5);
 
 #[track_caller]
 fn lost(store: &Probe, what: &str, lease: &crate::LeaseId) {
@@ -28,7 +25,7 @@ pub(super) fn a_renewal_counts_from_now(bench: &Bench<'_>) {
                 ..
             } => {
                 let what = "what remains after the renewal";
-                store.row.within(what, remaining, ttl - SLACK, ttl);
+                store.row.within(what, remaining, ttl - SLACK, ttl + DRIFT);
             }
             Claim::Held {
                 remaining: None, ..

@@ -48,9 +48,11 @@ pub(super) fn a_list_leaves_out_what_is_over(bench: &Bench<'_>) {
     let forgotten = store.at("forgotten");
     forgotten.fill(Revision::NEVER, "value");
     forgotten.forget();
-    let retained = store.at("retained");
-    let grant = retained.granted(Revision::NEVER);
-    retained.publish_for(&grant.lease, "value", Some(SHORT));
+    if store.profile().retains {
+        let retained = store.at("retained");
+        let grant = retained.granted(Revision::NEVER);
+        retained.publish_for(&grant.lease, "value", Some(SHORT));
+    }
     if store.profile().store_side_lapse {
         store.at("lapsed").granted_for(SHORT);
     }

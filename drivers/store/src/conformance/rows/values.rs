@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::conformance::bench::{Bench, LONG, SHORT, SLACK};
+use crate::conformance::probe::Probe;
 use crate::{Publication, PutOutcome, Revision, StoreError};
 
 /// Larger values than this are not tried, whatever a store takes.
@@ -19,8 +20,13 @@ pub(super) fn any_bytes_come_back(bench: &Bench<'_>) {
         (0..=u8::MAX).collect(),
         (0..large).map(|n| ((n * n) >> 7) as u8).collect(),
     ];
+    let any = store.profile().any_bytes;
     let mut seen = Revision::NEVER;
     for value in values {
+        if !any && std::str::from_utf8(&value).is_err() {
+            refused(&store, seen, value, None);
+            continue;
+        }
         let what = format!("a value of {} bytes", value.len());
         let grant = store.granted(seen);
         let (lease, key) = (grant.lease, store.key.clone());
@@ -42,6 +48,29 @@ pub(super) fn any_bytes_come_back(bench: &Bench<'_>) {
     }
 }
 
+/// A publish and a put of this are refused, and nothing is changed.
+#[track_caller]
+fn refused(at: &Probe, seen: Revision, value: Bytes, retain: Option<Duration>) {
+    let before = at.read();
+    let holding = at.granted(seen);
+    let (lease, key) = (holding.lease.clone(), at.key.clone());
+    let publication = at.store.publish(lease, key, value.clone(), retain);
+    if !matches!(publication, Err(StoreError::Refused(_))) {
+        let what = "publish of what the store does not take";
+        at.row.fail(what, format_args!("Refused"), publication);
+    }
+    let put = at
+        .store
+        .put(at.key.clone(), value, retain, Revision::new(u64::MAX));
+    if !matches!(put, Err(StoreError::Refused(_))) {
+        let what = "put of what the store does not take";
+        at.row.fail(what, format_args!("Refused"), put);
+    }
+    at.stands("the key", &before);
+    at.held("claim", seen, holding.token());
+    at.release(&holding.lease);
+}
+
 pub(super) fn any_keys_come_back(bench: &Bench<'_>) {
     let store = bench.open();
     let long = "long/".repeat(400);
@@ -50,7 +79,10 @@ pub(super) fn any_keys_come_back(bench: &Bench<'_>) {
         "a%", "a_b", "{a}", "}a", "'a'", "\"a\"", "a'; --", "\\a", "$a", "é", "e\u{301}", "鍵",
         "🔑", &long,
     ];
-    let keys = keys.map(|key| store.at(key));
+    // Which others a store takes is its own affair.
+    let taken = |key: &&str| store.profile().any_key || !(key.is_empty() || key.contains('/'));
+    let keys = keys.into_iter().filter(taken).map(|key| store.at(key));
+    let keys: Vec<_> = keys.collect();
     let filled: Vec<_> = keys
         .iter()
         .enumerate()
@@ -99,6 +131,15 @@ pub(super) fn too_large_a_value_is_refused(bench: &Bench<'_>) {
 pub(super) fn a_retained_value_is_over(bench: &Bench<'_>) {
     let store = bench.open();
     let row = store.row;
+    if !store.profile().retains {
+        refused(
+            &store,
+            Revision::NEVER,
+            Bytes::from_static(b"short"),
+            Some(SHORT),
+        );
+        return;
+    }
     let start = Instant::now();
     let grant = store.granted(Revision::NEVER);
     let publication = store.publish_for(&grant.lease, "short", Some(SHORT));
