@@ -25,7 +25,8 @@ use crate::target;
 ///
 /// Cheap to clone; all clones are one. A call takes one of a few connections for itself. With the first
 /// watch or change stream two threads start, of which one reads what the server pushes over a
-/// connection of its own; they end a fraction of a second after the last clone is dropped, or once a silent server is given up.
+/// connection of its own; they end a fraction of a second after the last clone is dropped, or once a
+/// silent server is given up.
 ///
 /// Each process hears of every small value of the database that is published, whether or not it waits
 /// for it: where that is much, use the async flavour, which subscribes to each key by itself.
