@@ -46,8 +46,8 @@ pub use call::Call;
 pub use handle::Handle;
 pub use lease::Lease;
 pub use oneflight_core::{OnAbort, OnFenced, OnUnavailable};
-pub use oneflight_hub::{Always, Error, Freshness, Landing, Loss, Recorder, Source, When};
 #[cfg(feature = "metrics")]
 pub use oneflight_hub::metrics;
+pub use oneflight_hub::{Always, Error, Freshness, Landing, Loss, Recorder, Source, When};
 pub use oneflight_store::{Holder, Offload, Revision, Store, StoreError, Token};
 pub use single_flight::{Builder, SingleFlight};

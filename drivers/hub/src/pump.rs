@@ -72,9 +72,8 @@ impl Drop for Pump {
 }
 
 impl Pump {
-    /// For the hub whose [`Driver`](crate::Driver) was told to start one.
-    #[must_use]
-    pub fn new(hub: Arc<Hub>) -> Self {
+    /// For a hub that has none.
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
             watches: HashMap::new(),
@@ -83,6 +82,12 @@ impl Pump {
             timers: Timers::default(),
             give_up: None,
         }
+    }
+
+    /// The hub it is of.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     /// Does what there is to do, without blocking but for a store that does.
