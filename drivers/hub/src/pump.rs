@@ -180,23 +180,40 @@ impl Pump {
     fn revalidate(&self, keys: Vec<Arc<str>>) {
         let (hub, timers) = (Arc::clone(&self.hub), self.timers.clone());
         self.looks.push(Box::pin(async move {
-            for key in keys {
-                loop {
-                    match look(&hub, &timers, &key).await {
-                        Ok(KeyState { revision, .. }) => {
-                            hub.changed(Change::Moved { key, revision });
-                            break;
-                        }
-                        // The next connection brings the next look.
-                        Err(_) if hub.is_deaf() => return,
-                        Err(StoreError::Unavailable(_)) => {
-                            timers.sleep_until(hub.clock.now().after(LOOK_AGAIN)).await;
-                        }
-                        Err(_) => break,
+            let mut left = Left {
+                hub: Arc::clone(&hub),
+                keys,
+            };
+            while let Some(key) = left.keys.last().cloned() {
+                match look(&hub, &timers, &key).await {
+                    Ok(KeyState { revision, .. }) => hub.changed(Change::Moved { key, revision }),
+                    // The next connection brings the next look.
+                    Err(_) if hub.is_deaf() => left.keys.clear(),
+                    Err(StoreError::Unavailable(_)) => {
+                        timers.sleep_until(hub.clock.now().after(LOOK_AGAIN)).await;
+                        continue;
                     }
+                    Err(_) => {}
                 }
+                left.keys.pop();
             }
         }));
+    }
+}
+
+/// The keys that are still to be looked at: the next pump does so if this one ends.
+struct Left {
+    hub: Arc<Hub>,
+    keys: Vec<Arc<str>>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It may be this key at which the store panics: once is enough.
+            self.keys.pop();
+        }
+        self.hub.look_again(std::mem::take(&mut self.keys));
     }
 }
 

@@ -295,6 +295,19 @@ impl Hub {
         todo
     }
 
+    /// The pump has ended before it has looked at these keys.
+    pub(crate) fn look_again(self: &Arc<Self>, keys: Vec<Arc<str>>) {
+        if keys.is_empty() {
+            return;
+        }
+        self.with(|state, _| {
+            if !state.closing {
+                state.outbox.push(Work::Revalidate(keys));
+            }
+            ((), None)
+        });
+    }
+
     /// The pump has ended, perhaps because its runtime did: whoever waits must start another.
     pub(crate) fn pump_ended(&self) {
         let wakers: Vec<Waker> = {
@@ -315,6 +328,10 @@ impl Hub {
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closing = true;
+        // There are no copies any more that somebody could be served.
+        state
+            .outbox
+            .retain(|work| !matches!(work, Work::Revalidate(_)));
         let idle = !state.has_work() && !state.busy;
         let pump = state.pump.take();
         drop(state);

@@ -207,7 +207,7 @@ impl Seat {
     }
 
     pub(crate) fn fill_done(&self, flight: FlightId<Names>, attempt: Attempt, filled: Filled) {
-        self.hub.with_sending(|state, hub| {
+        let replaced = self.hub.with_sending(|state, hub| {
             if let Some(recorder) = &hub.recorder {
                 recorder.note(What::FillEnded {
                     key: flight.key.clone(),
@@ -220,20 +220,24 @@ impl Seat {
             }
             let result = filled.result();
             let desk = state.desks.get_mut(&flight.key);
-            match (filled, desk) {
+            let replaced = match (filled, desk) {
                 (Filled::Value { value, retain }, Some(desk)) => {
-                    desk.computed = Some(Computed {
+                    let done = hub.clock.read();
+                    let computed = Computed {
                         value,
                         retain,
-                        done: hub.clock.read(),
-                    });
+                        done,
+                    };
+                    (desk.computed.replace(computed), None)
                 }
-                (Filled::Failed(failure), Some(desk)) => desk.failure = Some(failure),
-                (Filled::Panicked, _) | (_, None) => {}
-            }
+                (Filled::Failed(failure), Some(desk)) => (None, desk.failure.replace(failure)),
+                (Filled::Panicked, _) | (_, None) => (None, None),
+            };
             let event = Event::FillDone { attempt, result };
-            ((), Some(Notice::Answered { flight, event }))
+            (replaced, Some(Notice::Answered { flight, event }))
         });
+        // Not under the mutex: it may be a caller's own.
+        drop(replaced);
     }
 }
 
@@ -261,7 +265,7 @@ impl Drop for Seat {
             };
             ((), Some(notice))
         });
-        let mut state = self.hub.state();
-        state.clear(&self.names);
+        let desk = self.hub.state().clear(&self.names);
+        drop(desk);
     }
 }
