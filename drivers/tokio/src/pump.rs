@@ -43,11 +43,11 @@ impl Driver for Tokio {
 /// An alarm of the current runtime, which goes off at once; or why there is none.
 fn alarm() -> Result<Sleep, StoreError> {
     if Handle::try_current().is_err() {
-        let why = "the call waits outside of a tokio runtime, which nobody can serve";
+        let why = "nobody can wait for it outside of a tokio runtime; await the call within one";
         return Err(StoreError::unavailable(why));
     }
     catch_unwind(|| sleep_until(Instant::now())).map_err(|_| {
-        let why = "the timer of the tokio runtime is not enabled";
+        let why = "the timer of the tokio runtime is not enabled; build it with `enable_time`";
         StoreError::unavailable(why)
     })
 }
