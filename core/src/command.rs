@@ -140,6 +140,26 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Which value it landed with; `None` if it has none, or one without a revision: it was not
+    /// published under a lease.
+    #[must_use]
+    pub const fn revision(self) -> Option<Revision> {
+        match self {
+            Self::Cached { revision, .. } => Some(revision),
+            Self::Computed { revision } | Self::Awaited { revision } => revision,
+            Self::Aborted
+            | Self::Panicked
+            | Self::TimedOut
+            | Self::Fenced
+            | Self::Unavailable
+            | Self::Refused
+            | Self::Malformed
+            | Self::Unpublished { .. } => None,
+        }
+    }
+}
+
 /// Why a computed value could not be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oneflight_core::{Event, Flights, Notice, Outcome, Phase, Revision};
+use oneflight_core::{Event, Flights, Notice, Outcome, Phase};
 
 use crate::impossible::why_impossible;
 use crate::trace::Key;
@@ -207,23 +207,6 @@ pub(crate) fn key_of(notice: &Notice<Key>) -> Option<Key> {
         }
         Notice::Answered { flight, .. } | Notice::Arrived { flight, .. } => Some(flight.key),
         Notice::Tick | _ => None,
-    }
-}
-
-/// The revision that a call landed with.
-pub(crate) fn revision_of(outcome: Outcome) -> Option<Revision> {
-    match outcome {
-        Outcome::Cached { revision, .. } => Some(revision),
-        Outcome::Computed { revision } | Outcome::Awaited { revision } => revision,
-        Outcome::Aborted
-        | Outcome::Panicked
-        | Outcome::TimedOut
-        | Outcome::Fenced
-        | Outcome::Unavailable
-        | Outcome::Refused
-        | Outcome::Malformed
-        | Outcome::Unpublished { .. }
-        | _ => None,
     }
 }
 

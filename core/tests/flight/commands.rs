@@ -1,6 +1,6 @@
 //! Orders as values: how they are compared and shown.
 
-use oneflight_core::{Attempt, Event, Revision, Token};
+use oneflight_core::{Attempt, Event, Outcome, Revision, Token};
 
 use crate::scenario::*;
 
@@ -30,4 +30,25 @@ fn numbers_are_shown_as_they_are() {
     assert_eq!(Revision::new(8).to_string(), "8");
     assert_eq!(Revision::new(8).get(), 8);
     assert_eq!(Attempt::new(9).get(), 9);
+}
+
+#[test]
+fn an_outcome_tells_which_value_it_is() {
+    let (seven, stale) = (Revision::new(7), true);
+    let revision = Some(seven);
+    let cached = Outcome::Cached {
+        revision: seven,
+        stale,
+    };
+    for found in [
+        cached,
+        Outcome::Computed { revision },
+        Outcome::Awaited { revision },
+    ] {
+        assert_eq!(found.revision(), revision);
+    }
+    let alone = Outcome::Computed { revision: None };
+    for none in [alone, Outcome::Aborted, Outcome::Fenced, Outcome::TimedOut] {
+        assert_eq!(none.revision(), None);
+    }
 }

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::handle::Handle;
-use crate::pump::served;
 use crate::wait::{wait, wait_for};
 use crate::{Always, Lease, SingleFlight};
 
@@ -71,7 +70,7 @@ impl<'a, P> Call<'a, P> {
             ready(filled)
         };
         let flight = self.0.fly(known, || ready(()), fill);
-        wait(served(flight)).unwrap_or_else(|refused| Err(Error::Unavailable(refused)))
+        wait(flight)
     }
 
     /// A handle for a key that is wanted often: its fresh hit costs no look-up.

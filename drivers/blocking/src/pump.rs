@@ -1,16 +1,13 @@
 //! The driver's own thread, which turns the pump: one per [`SingleFlight`](crate::SingleFlight), started
 //! by the call that needs it first.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use oneflight_hub::{CLOSING_PATIENCE, Driver, Hub, Pump, Until};
+use oneflight_hub::{CLOSING_PATIENCE, Driver, Pump, Until};
 use oneflight_store::StoreError;
 
 use crate::sync::mpsc::{self, Receiver, TryRecvError};
@@ -21,11 +18,6 @@ use crate::wait::Signal;
 /// For how long the last handle waits for the thread: it ends within [`CLOSING_PATIENCE`] by itself, and
 /// a busy machine may let it come late.
 const PATIENCE: Duration = CLOSING_PATIENCE.saturating_add(Duration::from_secs(1));
-
-thread_local! {
-    /// Why this thread could not start the driver's: whoever waits, and is not served, tries to.
-    static REFUSED: RefCell<Option<StoreError>> = const { RefCell::new(None) };
-}
 
 /// The thread that turns the pump; while one ends, perhaps the next as well.
 #[derive(Default)]
@@ -48,31 +40,27 @@ impl Driver for Threads {
         now
     }
 
-    fn start(&self, hub: &Arc<Hub>) -> bool {
+    fn start(&self, pump: Pump) -> Result<(), StoreError> {
         let (turning, ended) = mpsc::channel();
-        let (pump, hub) = (Pump::new(Arc::clone(hub)), Arc::clone(hub));
+        let hub = Arc::clone(pump.hub());
         let turn = move || {
             let _turning = turning;
             // A store may panic here. Fills that run on their own threads count on renewals all the same.
             if catch_unwind(AssertUnwindSafe(|| run(pump))).is_err() {
-                hub.revive();
+                // If that cannot be, whoever waits tries in turn.
+                drop(hub.revive());
             }
         };
         let spawned = thread::Builder::new()
             .name(String::from("oneflight-pump"))
             .spawn(turn);
-        match spawned {
-            Ok(thread) => {
-                let mut started = self.started();
-                started.retain(|it| it.ended.try_recv() != Err(TryRecvError::Disconnected));
-                started.push(Turner { thread, ended });
-            }
-            Err(error) => REFUSED.set(Some(StoreError::unavailable(format_args!(
-                "the driver's thread did not start: {error}"
-            )))),
-        }
-        // If there is no thread, the pump was dropped, which says all there is to say.
-        true
+        let thread = spawned.map_err(|error| {
+            StoreError::unavailable(format_args!("the driver's thread did not start: {error}"))
+        })?;
+        let mut started = self.started();
+        started.retain(|it| it.ended.try_recv() != Err(TryRecvError::Disconnected));
+        started.push(Turner { thread, ended });
+        Ok(())
     }
 
     /// Waits for the thread, so that what was held is released and the store let go.
@@ -80,6 +68,10 @@ impl Driver for Threads {
         let give_up = now() + PATIENCE;
         // One that dies may have started another.
         while let Some(Turner { thread, ended }) = self.last() {
+            if thread.thread().id() == thread::current().id() {
+                // It has dropped the last handle itself, with an error of a fill that held it.
+                continue;
+            }
             let left = give_up.saturating_duration_since(now());
             if ended.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected) {
                 // It has told of its panics when they happened.
@@ -106,20 +98,4 @@ fn run(mut pump: Pump) {
     while let Until::Moment(moment) = pump.turn(&mut cx) {
         signal.wait_until(moment);
     }
-}
-
-/// The same future, unless it waits and the system has no thread to serve it.
-pub(crate) async fn served<T>(flight: impl Future<Output = T>) -> Result<T, StoreError> {
-    let mut flight = pin!(flight);
-    poll_fn(|cx| {
-        REFUSED.set(None);
-        match flight.as_mut().poll(cx) {
-            Poll::Ready(landed) => Poll::Ready(Ok(landed)),
-            Poll::Pending => match REFUSED.take() {
-                Some(refused) => Poll::Ready(Err(refused)),
-                None => Poll::Pending,
-            },
-        }
-    })
-    .await
 }

@@ -14,6 +14,8 @@ use crate::wait::wait_for;
 /// Cheap to clone; all clones are one. Nothing runs until the first call that needs the store: that
 /// one starts the driver's thread. The last clone or [`Handle`](crate::Handle) to be dropped waits until
 /// every lease is released and the thread has ended, a few seconds at most.
+///
+/// Threads do not survive a `fork`: make it in the process that uses it.
 #[derive(Clone)]
 pub struct SingleFlight {
     shared: Arc<Shared>,

@@ -151,3 +151,26 @@ fn close_waits_for_what_is_given_up() {
         assert_eq!(store.held(), []);
     }
 }
+
+#[test]
+fn an_error_may_hold_the_last_handle() {
+    #[derive(Debug)]
+    struct Fails(#[expect(dead_code, reason = "it is to be dropped")] SingleFlight);
+
+    let store = Flaky::new();
+    let flights = SingleFlight::new(store.clone());
+    soon({
+        let store = store.clone();
+        move || {
+            let landed = flights.key("k").run(|_| {
+                // The driver's thread hears of the release when all is gone here.
+                store.hold_answers(true);
+                Err::<u64, _>(Fails(flights.clone()))
+            });
+            assert!(matches!(landed, Err(Error::Aborted(_))));
+        }
+    });
+    assert!(!store.is_last());
+    store.hold_answers(false);
+    until("all is let go", || store.is_last());
+}

@@ -23,6 +23,7 @@ fn there_is_no_tokio_in_the_tree() {
     for (arguments, expected) in [
         (vec!["--package", "oneflight-blocking"], false),
         (with("blocking,sqlite"), false),
+        (with("blocking,redis-blocking,metrics"), false),
         // The test can tell.
         (with("tokio"), true),
     ] {

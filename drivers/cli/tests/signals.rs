@@ -3,7 +3,8 @@
 #![cfg(target_os = "linux")]
 mod common;
 
-use common::{Place, until};
+use common::Place;
+use oneflight_test_servers::time::until;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A command that says when it is ready, and what it hears.

@@ -1,6 +1,7 @@
 //! One call: its options, the local look, and what it asks the store without a flight.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,16 +65,17 @@ impl<'a, P> Call<'a, P> {
     /// # Errors
     ///
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Malformed`]. Cancel-safe.
-    pub async fn read<V>(&self) -> Result<Option<Landing<V>>, Error<V, Infallible>>
+    pub fn read<V>(&self) -> impl Future<Output = Result<Option<Landing<V>>, Error<V, Infallible>>>
     where
         V: DeserializeOwned + Send + Sync + 'static,
         P: Freshness<V>,
     {
         let hub = self.shared.hub();
+        // Not when it is first polled: whether the driver has given it up shows by the time it took.
         let asked = hub.clock.read();
         let journey = Journey::begin(hub, self.key, asked).bounded(self.options.store_timeout());
         let span = journey.span();
-        async {
+        async move {
             let mut journey = journey;
             let read = self.look_at_store(asked).await;
             match &read {
@@ -84,7 +86,6 @@ impl<'a, P> Call<'a, P> {
             read
         }
         .instrument(span)
-        .await
     }
 
     async fn look_at_store<V>(

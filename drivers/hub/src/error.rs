@@ -24,7 +24,8 @@ pub enum Error<V, E> {
     /// Nothing of it was published; call again for the newer value.
     #[error("the fill was overtaken by a newer one; call again for its value")]
     Fenced,
-    /// The store cannot be reached, and the call was told not to do without it. Call again later.
+    /// The store cannot be reached, and the call was told not to do without it; or the driver has no
+    /// thread or runtime to wait for the store with. Call again later.
     #[error("{0}; call again later, or let the call run without the store")]
     Unavailable(StoreError),
     /// The store does not permit the call. Calling again gets the same answer.

@@ -92,7 +92,16 @@ impl<P> Call<'_, P> {
             let mut computed_digest = None;
             let mut malformed = None;
             let landed = loop {
-                match poll_fn(|cx| seat.poll_mail(cx)).await {
+                let mail = match poll_fn(|cx| seat.poll_mail(cx)).await {
+                    Ok(mail) => mail,
+                    Err(cause) => {
+                        return Err(match computed {
+                            Some(value) => Error::Unpublished { value, cause },
+                            None => Error::Unavailable(cause),
+                        });
+                    }
+                };
+                match mail {
                     Mail::Judge(arrived) => {
                         let (judgement, judged) = self.judge(&arrived, started);
                         match judged {

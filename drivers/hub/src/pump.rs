@@ -72,9 +72,8 @@ impl Drop for Pump {
 }
 
 impl Pump {
-    /// For the hub whose [`Driver`](crate::Driver) was told to start one.
-    #[must_use]
-    pub fn new(hub: Arc<Hub>) -> Self {
+    /// For a hub that has none.
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
             watches: HashMap::new(),
@@ -83,6 +82,12 @@ impl Pump {
             timers: Timers::default(),
             give_up: None,
         }
+    }
+
+    /// The hub it is of.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     /// Does what there is to do, without blocking but for a store that does.
@@ -175,23 +180,40 @@ impl Pump {
     fn revalidate(&self, keys: Vec<Arc<str>>) {
         let (hub, timers) = (Arc::clone(&self.hub), self.timers.clone());
         self.looks.push(Box::pin(async move {
-            for key in keys {
-                loop {
-                    match look(&hub, &timers, &key).await {
-                        Ok(KeyState { revision, .. }) => {
-                            hub.changed(Change::Moved { key, revision });
-                            break;
-                        }
-                        // The next connection brings the next look.
-                        Err(_) if hub.is_deaf() => return,
-                        Err(StoreError::Unavailable(_)) => {
-                            timers.sleep_until(hub.clock.now().after(LOOK_AGAIN)).await;
-                        }
-                        Err(_) => break,
+            let mut left = Left {
+                hub: Arc::clone(&hub),
+                keys,
+            };
+            while let Some(key) = left.keys.last().cloned() {
+                match look(&hub, &timers, &key).await {
+                    Ok(KeyState { revision, .. }) => hub.changed(Change::Moved { key, revision }),
+                    // The next connection brings the next look.
+                    Err(_) if hub.is_deaf() => left.keys.clear(),
+                    Err(StoreError::Unavailable(_)) => {
+                        timers.sleep_until(hub.clock.now().after(LOOK_AGAIN)).await;
+                        continue;
                     }
+                    Err(_) => {}
                 }
+                left.keys.pop();
             }
         }));
+    }
+}
+
+/// The keys that are still to be looked at: the next pump does so if this one ends.
+struct Left {
+    hub: Arc<Hub>,
+    keys: Vec<Arc<str>>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It may be this key at which the store panics: once is enough.
+            self.keys.pop();
+        }
+        self.hub.look_again(std::mem::take(&mut self.keys));
     }
 }
 

@@ -63,7 +63,8 @@ impl Shared {
     /// Waits until every lease that calls of this process have given up is released. The driver gives up
     /// on it after [`CLOSING_PATIENCE`](crate::CLOSING_PATIENCE). Cancel-safe.
     pub async fn idle(&self) {
-        self.hub.revive();
+        // Where no pump can be turned there is nobody to wait for.
+        drop(self.hub.revive());
         poll_fn(|cx| self.hub.poll_idle(cx)).await;
     }
 

@@ -11,10 +11,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use oneflight_hub::{
-    CLOSING_PATIENCE, Call, Driver, Error, Hub, Landing, Lease, Look, Loss, OnUnavailable, Pump,
+    CLOSING_PATIENCE, Call, Driver, Error, Landing, Lease, Look, Loss, OnUnavailable, Pump,
     Settings, Shared, Source, Until,
 };
-use oneflight_store::MemoryStore;
+use oneflight_store::{MemoryStore, StoreError};
 use silent::Silent;
 
 mod silent;
@@ -32,10 +32,10 @@ impl Driver for ByHand {
         now
     }
 
-    fn start(&self, hub: &Arc<Hub>) -> bool {
-        PUMP.replace(Some(Pump::new(Arc::clone(hub))));
+    fn start(&self, pump: Pump) -> std::result::Result<(), StoreError> {
+        PUMP.replace(Some(pump));
         WOKEN.with(|woken| woken.0.store(true, Ordering::SeqCst));
-        true
+        Ok(())
     }
 }
 

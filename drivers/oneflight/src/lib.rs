@@ -8,9 +8,15 @@
     doc = "Compute once across the fleet, share with everyone. Its parts come by feature: `tokio`, `blocking`, `sqlite`, `redis`, `dust`."
 )]
 
-/// The driver for threads: the same calls, without `async` and without a runtime.
-#[cfg(feature = "blocking")]
-pub use oneflight_blocking as blocking;
+/// The driver for threads: the same calls, without `async` and without a runtime; and what is made for it.
+#[cfg(any(feature = "blocking", feature = "redis-blocking"))]
+pub mod blocking {
+    #[cfg(feature = "blocking")]
+    #[doc(inline)]
+    pub use oneflight_blocking::*;
+    #[cfg(feature = "redis-blocking")]
+    pub use oneflight_redis::blocking::RedisStore;
+}
 /// The pure state machine, for embedding it in a runtime of your own.
 pub use oneflight_core as core;
 /// The store contract, the in-process store, and the conformance suite.

@@ -3,11 +3,10 @@
 use std::convert::Infallible;
 use std::future::Future;
 
-use oneflight_hub::{Error, Freshness, Landing, Lease, Look, no_answer};
+use oneflight_hub::{Error, Freshness, Landing, Lease, Look};
 use oneflight_store::{Revision, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
 use crate::handle::Handle;
 use crate::{Always, SingleFlight, pump};
@@ -31,13 +30,15 @@ impl<'a, P> Call<'a, P> {
     /// **Cancellation.** The future may be dropped at any moment: a lease in hand goes to the next
     /// caller of this process who waits for the key, or is released.
     ///
-    /// **Panics.** A panic of the fill releases the lease and goes on in this task. Needs a tokio
-    /// runtime with its timer enabled. On a current-thread runtime a fill that blocks the thread
-    /// blocks the renewals, too: run it in `spawn_blocking`.
+    /// **Panics.** A panic of the fill releases the lease and goes on in this task.
+    ///
+    /// **Runtime.** Needs a tokio runtime with its timer enabled. On a current-thread runtime a fill that
+    /// blocks the thread blocks the renewals, too: run it in `spawn_blocking`.
     ///
     /// # Errors
     ///
-    /// Each of [`Error`]'s, which say what to do.
+    /// Each of [`Error`]'s, which say what to do. [`Error::Unavailable`] also if the call has to wait and
+    /// there is no runtime to serve it, or it has ended.
     pub async fn run<V, E, F, Fut>(&self, fill: F) -> Result<Landing<V>, Error<V, E>>
     where
         V: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -76,10 +77,8 @@ impl<'a, P> Call<'a, P> {
             return Ok(Some(found.cached()));
         }
         let limit = self.0.options.store_timeout();
-        match timeout(limit, self.0.read()).await {
-            Ok(read) => read,
-            Err(_) => Err(Error::Unavailable(no_answer(limit))),
-        }
+        let read = pump::bounded(limit, self.0.read()).await;
+        read.unwrap_or_else(|why| Err(Error::Unavailable(why)))
     }
 
     /// Removes the value and voids the fill under way, here and in every other process: what was
@@ -91,10 +90,8 @@ impl<'a, P> Call<'a, P> {
     /// happened.
     pub async fn forget(&self) -> Result<Revision, StoreError> {
         let limit = self.0.options.store_timeout();
-        match timeout(limit, self.0.forget()).await {
-            Ok(forgotten) => forgotten,
-            Err(_) => Err(no_answer(limit)),
-        }
+        let forgotten = pump::bounded(limit, self.0.forget()).await;
+        forgotten.unwrap_or_else(Err)
     }
 }
 

@@ -6,7 +6,7 @@ use oneflight_hub::{CLOSING_PATIENCE, Recorder, Settings, Shared};
 use oneflight_store::{Holder, Store};
 
 use crate::call::Call;
-use crate::pump::Tokio;
+use crate::pump::{Tokio, bounded};
 
 /// Computes once across the fleet, and shares with everyone: one per process and store.
 ///
@@ -46,10 +46,10 @@ impl SingleFlight {
 
     /// Waits until every lease that calls of this process have given up is released, so that others
     /// need not wait for it to lapse; a few seconds at most. Call it before the process ends.
-    /// Cancel-safe.
+    /// Cancel-safe. Outside of a tokio runtime it does not wait.
     pub async fn close(&self) {
         // What could not be released by then lapses by itself.
-        drop(tokio::time::timeout(CLOSING_PATIENCE, self.shared.idle()).await);
+        drop(bounded(CLOSING_PATIENCE, self.shared.idle()).await);
     }
 
     #[inline]

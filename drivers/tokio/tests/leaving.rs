@@ -311,3 +311,40 @@ async fn callers_outlive_the_runtime_of_the_driver() {
     assert_eq!(*soon(leader).await.unwrap().unwrap().value, 7);
     assert_eq!(*soon(waiting).await.unwrap().unwrap().value, 7);
 }
+
+#[tokio::test]
+async fn copies_are_looked_at_again_though_the_runtime_ends_meanwhile() {
+    let store = Flaky::new();
+    let flights = SingleFlight::new(store.clone());
+    let first = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let run = |key: &'static str, value: u64| {
+        let flights = flights.clone();
+        async move {
+            let call = flights.key(key);
+            *call
+                .run(|_| async move { Ok::<_, String>(value) })
+                .await
+                .unwrap()
+                .value
+        }
+    };
+    assert_eq!(soon(first.spawn(run("k", 1))).await.unwrap(), 1);
+    // A change is missed, and the look at the copy is not answered before its runtime ends.
+    store.set_deaf(true);
+    let other = SingleFlight::new(store.clone());
+    soon(other.key("k").forget()).await.unwrap();
+    store.hold_answers(true);
+    store.set_deaf(false);
+    until("the copy is looked at", || store.reads() > 0).await;
+    let end = tokio::task::spawn_blocking(move || first.shutdown_timeout(support::BOUND));
+    soon(end).await.unwrap();
+    store.hold_answers(false);
+    let handle = flights.key("k").handle::<u64>();
+    assert!(handle.hit().is_some(), "it is served meanwhile");
+    assert_eq!(soon(run("l", 2)).await, 2);
+    until("the copy is gone", || handle.hit().is_none()).await;
+}

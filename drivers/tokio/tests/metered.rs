@@ -2,14 +2,16 @@
 
 #![cfg(feature = "metrics")]
 
+#[path = "support/board.rs"]
+mod board;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::LocalRecorderGuard;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use board::Board;
+use metrics_util::debugging::DebugValue;
 use oneflight_store::{MemoryStore, Store};
 use oneflight_tokio::metrics::{ALL, Kind};
 use oneflight_tokio::{Lease, SingleFlight};
@@ -22,50 +24,6 @@ async fn one(_: Lease) -> Result<u64, String> {
     Ok(1)
 }
 
-/// The metrics of one test.
-struct Board {
-    snapshotter: Snapshotter,
-    /// By name and labels. What is read starts anew, so it is added up here.
-    sums: Mutex<BTreeMap<String, f64>>,
-    _guard: LocalRecorderGuard<'static>,
-}
-
-impl Board {
-    fn new() -> Self {
-        let recorder: &'static _ = Box::leak(Box::new(DebuggingRecorder::new()));
-        Self {
-            snapshotter: recorder.snapshotter(),
-            sums: Mutex::default(),
-            _guard: metrics::set_default_local_recorder(recorder),
-        }
-    }
-
-    /// All series: counters and gauges as they stand, histograms as how often something was recorded.
-    fn read(&self) -> BTreeMap<String, f64> {
-        let mut sums = self.sums.lock().unwrap();
-        for (key, _, _, value) in self.snapshotter.snapshot().into_vec() {
-            let labels = key.key().labels();
-            let labels: Vec<_> = labels
-                .map(|label| format!("{}={}", label.key(), label.value()))
-                .collect();
-            let name = format!("{}{{{}}}", key.key().name(), labels.join(","));
-            *sums.entry(name).or_default() += match value {
-                DebugValue::Counter(count) => count as f64,
-                DebugValue::Gauge(change) => change.into_inner(),
-                DebugValue::Histogram(records) => records.len() as f64,
-            };
-        }
-        sums.clone()
-    }
-
-    #[track_caller]
-    fn stands(&self, series: &str, expected: f64) {
-        let all = self.read();
-        let found = all.get(series);
-        assert_eq!(found, Some(&expected), "{series}: {all:#?}");
-    }
-}
-
 #[tokio::test]
 async fn everything_is_named_and_described_and_stands_at_zero_before_it_happens() {
     let board = Board::new();
@@ -75,7 +33,7 @@ async fn everything_is_named_and_described_and_stands_at_zero_before_it_happens(
         soon(flights.key("a key of mine").run(one)).await.unwrap();
     }
     let mut found = BTreeMap::<String, BTreeSet<String>>::new();
-    for (key, unit, says, value) in board.snapshotter.snapshot().into_vec() {
+    for (key, unit, says, value) in board.snapshot().into_vec() {
         let (name, key) = (key.key().name().to_owned(), key.key());
         let metric = ALL.iter().find(|metric| metric.name == name);
         let metric = metric.unwrap_or_else(|| panic!("{name} is nowhere listed"));

@@ -7,7 +7,7 @@ use oneflight_core::{
 
 use super::State;
 use super::state::{CallState, FillState, FlightState, KeyState, LeaseState, Write};
-use crate::coverage::{is_stale, revision_of};
+use crate::coverage::is_stale;
 use crate::trace::{Digest, Key, Nanos, NodeId};
 
 /// S1 `TokenMonotonic`: a newly granted token is above all granted on its lock before.
@@ -96,11 +96,11 @@ pub(super) fn s4_provenance(
         ));
     }
     // An acknowledged value was committed as it was acknowledged.
-    let unacknowledged = own && revision_of(outcome).is_none();
+    let unacknowledged = own && outcome.revision().is_none();
     if !sees_store || key.amnesia || unacknowledged {
         return None;
     }
-    let known = match revision_of(outcome) {
+    let known = match outcome.revision() {
         Some(revision) => {
             key.writes.is_partial()
                 || key
@@ -278,7 +278,7 @@ pub(super) fn s9_allowed(call: &CallState, outcome: Outcome) -> Option<String> {
 /// S10 `HonestStale`: a stale landing had no satisfying value in its view, and serves none older than
 /// it has seen.
 pub(super) fn s10_stale(call: &CallState, outcome: Outcome) -> Option<String> {
-    let revision = revision_of(outcome).filter(|_| is_stale(outcome))?;
+    let revision = outcome.revision().filter(|_| is_stale(outcome))?;
     let newer = call.judged.filter(|(judged, _)| *judged > revision);
     if newer.is_none() && call.satisfied.is_none() {
         return None;

@@ -16,7 +16,7 @@ use super::driver::Step;
 use super::setup::{Setup, Wants};
 use super::state::{Call, Grant};
 use crate::check::is_definite;
-use crate::coverage::{is_stale, revision_of};
+use crate::coverage::is_stale;
 use crate::trace::Answer;
 pub(super) use at_store::{committed, forgotten};
 pub(super) use rest::quiet;
@@ -136,7 +136,8 @@ pub(super) fn lands(step: &mut Step<'_>, node: usize, index: usize, outcome: Out
     let known = |revision| {
         arrived.is_some_and(|last| last >= revision) || call.acknowledged == Some(revision)
     };
-    let s4 = revision_of(outcome)
+    let s4 = outcome
+        .revision()
         .filter(|revision| !known(*revision) || *revision > step.state.lock.most_revision)
         .map(|_| format!("{outcome:?} with a value that no store told of"));
     let s7 = (own && !call.fenced && matches!(outcome, Outcome::Awaited { .. }))
@@ -153,9 +154,11 @@ pub(super) fn lands(step: &mut Step<'_>, node: usize, index: usize, outcome: Out
     let s9 =
         s9.or_else(|| unwanted.then(|| format!("{outcome:?}, which its policy does not want")));
     let late = outcome == Outcome::TimedOut || is_stale(outcome);
-    let newer = call
-        .judged
-        .filter(|judged| revision_of(outcome).is_some_and(|revision| judged.0 > revision));
+    let newer = call.judged.filter(|judged| {
+        outcome
+            .revision()
+            .is_some_and(|revision| judged.0 > revision)
+    });
     let s10 = newer
         .filter(|_| is_stale(outcome))
         .map(|(revision, _)| format!("{outcome:?} though it has judged revision {revision}"));

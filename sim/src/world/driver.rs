@@ -108,7 +108,7 @@ impl<O: Observer> World<'_, O> {
                 outcome,
             } => {
                 let desk = &mut self.nodes[node as usize].desks[key.index()];
-                let revision = coverage::revision_of(outcome);
+                let revision = outcome.revision();
                 let arrived = desk.arrived.filter(|it| Some(it.revision) == revision);
                 let computed = desk.computed;
                 if let Some(arrived) = arrived

@@ -10,12 +10,8 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-
-/// Longer than anything takes, however busy the machine.
-const BOUND: Duration = Duration::from_secs(60);
 
 /// A directory with a store, gone with the test.
 pub struct Place {
@@ -183,18 +179,5 @@ impl Ended {
         for word in words {
             assert!(stderr.contains(word), "no {word:?} in: {stderr}");
         }
-    }
-}
-
-/// Waits until `state` is there.
-#[track_caller]
-pub fn until<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
-    let since = Instant::now();
-    loop {
-        if let Some(found) = state() {
-            return found;
-        }
-        assert!(since.elapsed() < BOUND, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use oneflight_core::{Flights, Instant, Notice, Order, PassengerId, Policy, Verdict};
-use oneflight_store::{Holder, Store};
+use oneflight_store::{Holder, Store, StoreError};
 use oneflight_trace::{Freshness, What};
 
 use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::driver::Driver;
 use crate::observe::{Held, Meters};
+use crate::pump::Pump;
 use crate::recorder::Recorder;
 use crate::request::Underway;
 
@@ -185,10 +186,9 @@ impl Hub {
             self.pump_runs.store(true, Ordering::SeqCst);
         }
         drop(state);
-        // Not under the lock: a runtime that is ending drops the pump on the spot.
-        if revive && !self.driver.start(self) {
-            let _state = self.state();
-            self.pump_runs.store(false, Ordering::SeqCst);
+        if revive {
+            // Whoever has to wait finds that none runs, and hears why.
+            drop(self.start_pump());
         }
         for waker in calls.wakers {
             waker.wake();
@@ -295,6 +295,19 @@ impl Hub {
         todo
     }
 
+    /// The pump has ended before it has looked at these keys.
+    pub(crate) fn look_again(self: &Arc<Self>, keys: Vec<Arc<str>>) {
+        if keys.is_empty() {
+            return;
+        }
+        self.with(|state, _| {
+            if !state.closing {
+                state.outbox.push(Work::Revalidate(keys));
+            }
+            ((), None)
+        });
+    }
+
     /// The pump has ended, perhaps because its runtime did: whoever waits must start another.
     pub(crate) fn pump_ended(&self) {
         let wakers: Vec<Waker> = {
@@ -315,6 +328,10 @@ impl Hub {
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closing = true;
+        // There are no copies any more that somebody could be served.
+        state
+            .outbox
+            .retain(|work| !matches!(work, Work::Revalidate(_)));
         let idle = !state.has_work() && !state.busy;
         let pump = state.pump.take();
         drop(state);
@@ -337,8 +354,25 @@ impl Hub {
 
     /// Sees to it that the pump runs if there is something to do: what was left behind when its runtime
     /// ended, or it panicked, say.
-    pub fn revive(self: &Arc<Self>) {
-        self.with(|_, _| ((), None));
+    ///
+    /// # Errors
+    ///
+    /// That the driver cannot turn one, and why.
+    pub fn revive(self: &Arc<Self>) -> Result<(), StoreError> {
+        {
+            let state = self.state();
+            if self.pump_runs.load(Ordering::Relaxed) || !state.has_work() {
+                return Ok(());
+            }
+            self.pump_runs.store(true, Ordering::SeqCst);
+        }
+        self.start_pump()
+    }
+
+    /// Not under the lock: a pump that cannot be turned is dropped on the spot, which wakes all who may
+    /// count on it.
+    fn start_pump(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.driver.start(Pump::new(Arc::clone(self)))
     }
 
     /// Ready once nothing is under way, or nobody is there to see to it.

@@ -128,26 +128,34 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// The next letter of the machine. Cancel-safe.
-    pub(crate) fn poll_mail(&mut self, cx: &mut Context<'_>) -> Poll<Mail> {
+    /// The next letter of the machine; or why there will be none, for the driver cannot serve this
+    /// caller. Cancel-safe.
+    pub(crate) fn poll_mail(&mut self, cx: &mut Context<'_>) -> Poll<Result<Mail, StoreError>> {
         let mut slot = self.mailbox.slot();
         if let Some(arrived) = slot.judge.take() {
-            return Poll::Ready(Mail::Judge(arrived));
+            return Poll::Ready(Ok(Mail::Judge(arrived)));
         }
         if let Some(mail) = slot.mail.take() {
             self.landed = matches!(mail, Mail::Land(_));
-            return Poll::Ready(mail);
+            return Poll::Ready(Ok(mail));
         }
-        self.listen(slot, cx);
-        Poll::Pending
+        match self.listen(slot, cx) {
+            Ok(()) => Poll::Pending,
+            Err(unserved) => Poll::Ready(Err(unserved)),
+        }
     }
 
     /// Stays reachable, and leaves the mail where it is.
     pub(crate) fn stay(&self, cx: &mut Context<'_>) {
-        self.listen(self.mailbox.slot(), cx);
+        // Who cannot be served has something to do meanwhile, and hears of it when it has to wait.
+        drop(self.listen(self.mailbox.slot(), cx));
     }
 
-    fn listen(&self, mut slot: MutexGuard<'_, Slot>, cx: &mut Context<'_>) {
+    fn listen(
+        &self,
+        mut slot: MutexGuard<'_, Slot>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), StoreError> {
         match &mut slot.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             None => slot.waker = Some(cx.waker().clone()),
@@ -155,9 +163,10 @@ impl Seat {
         drop(slot);
         // Read after the waker is left: a pump that ends takes the wakers after it has said so, so it
         // is noticed here or wakes this task.
-        if !self.hub.pump_runs.load(Ordering::SeqCst) {
-            self.hub.revive();
+        if self.hub.pump_runs.load(Ordering::SeqCst) {
+            return Ok(());
         }
+        self.hub.revive()
     }
 
     pub(crate) fn judged(&self, verdict: Verdict) {
@@ -198,7 +207,7 @@ impl Seat {
     }
 
     pub(crate) fn fill_done(&self, flight: FlightId<Names>, attempt: Attempt, filled: Filled) {
-        self.hub.with_sending(|state, hub| {
+        let replaced = self.hub.with_sending(|state, hub| {
             if let Some(recorder) = &hub.recorder {
                 recorder.note(What::FillEnded {
                     key: flight.key.clone(),
@@ -211,20 +220,24 @@ impl Seat {
             }
             let result = filled.result();
             let desk = state.desks.get_mut(&flight.key);
-            match (filled, desk) {
+            let replaced = match (filled, desk) {
                 (Filled::Value { value, retain }, Some(desk)) => {
-                    desk.computed = Some(Computed {
+                    let done = hub.clock.read();
+                    let computed = Computed {
                         value,
                         retain,
-                        done: hub.clock.read(),
-                    });
+                        done,
+                    };
+                    (desk.computed.replace(computed), None)
                 }
-                (Filled::Failed(failure), Some(desk)) => desk.failure = Some(failure),
-                (Filled::Panicked, _) | (_, None) => {}
-            }
+                (Filled::Failed(failure), Some(desk)) => (None, desk.failure.replace(failure)),
+                (Filled::Panicked, _) | (_, None) => (None, None),
+            };
             let event = Event::FillDone { attempt, result };
-            ((), Some(Notice::Answered { flight, event }))
+            (replaced, Some(Notice::Answered { flight, event }))
         });
+        // Not under the mutex: it may be a caller's own.
+        drop(replaced);
     }
 }
 
@@ -252,7 +265,7 @@ impl Drop for Seat {
             };
             ((), Some(notice))
         });
-        let mut state = self.hub.state();
-        state.clear(&self.names);
+        let desk = self.hub.state().clear(&self.names);
+        drop(desk);
     }
 }

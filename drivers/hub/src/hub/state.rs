@@ -81,6 +81,9 @@ pub(super) struct Calls {
     pub(super) judged: Vec<Notice<Names>>,
     /// What operators want to know.
     pub(super) sightings: Vec<Sighting>,
+    /// What is to be dropped: a caller's error may hold the last handle, which takes the mutex.
+    pub(super) desks: Vec<Desk>,
+    pub(super) failures: Vec<Failure>,
 }
 
 impl State {
@@ -117,7 +120,7 @@ impl State {
                     return;
                 };
                 desk.flights.insert(flight.number);
-                desk.failure = None;
+                calls.failures.extend(desk.failure.take());
                 desk.degraded = lease.is_none();
                 if desk.degraded {
                     calls.sightings.push(Sighting::Degraded {
@@ -144,7 +147,7 @@ impl State {
                 if let Some(desk) = self.desks.get_mut(&flight.key) {
                     desk.flights.remove(&flight.number);
                 }
-                self.clear(&flight.key);
+                calls.desks.extend(self.clear(&flight.key));
                 // The pump tells whoever waits for the last clean-up.
                 calls.pump = true;
             }
@@ -206,19 +209,7 @@ impl State {
         let Some(desk) = self.desks.get_mut(names) else {
             return;
         };
-        let revision = match outcome {
-            Outcome::Cached { revision, .. } => Some(revision),
-            Outcome::Computed { revision } | Outcome::Awaited { revision } => revision,
-            Outcome::Aborted
-            | Outcome::Panicked
-            | Outcome::TimedOut
-            | Outcome::Fenced
-            | Outcome::Unavailable
-            | Outcome::Refused
-            | Outcome::Malformed
-            | Outcome::Unpublished { .. }
-            | _ => None,
-        };
+        let revision = outcome.revision();
         let arrived = desk
             .arrived
             .as_ref()
@@ -262,7 +253,7 @@ impl State {
             desk.seats -= 1;
             post(&mailbox, Mail::Land(landed), calls);
         }
-        self.clear(names);
+        calls.desks.extend(self.clear(names));
     }
 
     /// Somebody is to be served, or something is to be cleaned up.
@@ -276,13 +267,12 @@ impl State {
         }
     }
 
-    /// Takes away a desk that nobody needs any more.
-    pub(super) fn clear(&mut self, names: &Names) {
-        if let Some(desk) = self.desks.get(names)
-            && desk.seats == 0
-            && desk.flights.is_empty()
-        {
-            self.desks.remove(names);
+    /// Takes away a desk that nobody needs any more: to be dropped when the mutex is free.
+    pub(super) fn clear(&mut self, names: &Names) -> Option<Desk> {
+        let desk = self.desks.get(names)?;
+        if desk.seats > 0 || !desk.flights.is_empty() {
+            return None;
         }
+        self.desks.remove(names)
     }
 }

@@ -1,12 +1,14 @@
-//! Hears what is told through `tracing`, on the thread of one test.
+//! Hears what is told through `tracing`. The tests of all drivers use it.
 
+#![allow(dead_code, reason = "each driver uses a part")]
+
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -53,7 +55,7 @@ impl Visit for Told {
 /// Hears everything, for as long as it lives.
 pub(crate) struct Ear {
     told: Arc<Mutex<Vec<Told>>>,
-    _guard: DefaultGuard,
+    _guard: Box<dyn Any>,
 }
 
 struct Hears(Arc<Mutex<Vec<Told>>>);
@@ -85,13 +87,33 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hears {
 }
 
 impl Ear {
+    /// Of this thread.
     pub(crate) fn open() -> Self {
         let told = Arc::default();
         let subscriber = tracing_subscriber::registry().with(Hears(Arc::clone(&told)));
         Self {
             told,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _guard: Box::new(tracing::subscriber::set_default(subscriber)),
         }
+    }
+
+    /// Of all threads: one test at a time.
+    pub(crate) fn open_wide() -> Self {
+        static ONE: Mutex<()> = Mutex::new(());
+        static TOLD: OnceLock<Arc<Mutex<Vec<Told>>>> = OnceLock::new();
+        let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = TOLD.get_or_init(|| {
+            let told = Arc::default();
+            let subscriber = tracing_subscriber::registry().with(Hears(Arc::clone(&told)));
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+            told
+        });
+        let ear = Self {
+            told: Arc::clone(told),
+            _guard: Box::new(guard),
+        };
+        drop(ear.all());
+        ear
     }
 
     /// What was told by oneflight so far, which is then forgotten.

@@ -32,6 +32,7 @@ struct State {
     publishes: AtomicUsize,
     releases: AtomicUsize,
     puts: AtomicUsize,
+    reads: AtomicUsize,
     watches: AtomicUsize,
     open_watches: Arc<AtomicUsize>,
     /// Renewals that are to panic.
@@ -120,6 +121,10 @@ impl Flaky {
 
     pub(crate) fn puts(&self) -> usize {
         self.state.puts.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.state.reads.load(Ordering::SeqCst)
     }
 
     pub(crate) fn open_watches(&self) -> usize {
@@ -240,6 +245,7 @@ impl Store for Flaky {
     }
 
     fn read(&self, key: Arc<str>) -> Pending<KeyState> {
+        self.state.reads.fetch_add(1, Ordering::SeqCst);
         self.call(|store| Store::read(store, key))
     }
 

@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use oneflight_core::{Event, Judgement, Notice, Order, Outcome, Revision, Token};
 
 use super::Violation;
-use crate::coverage::revision_of;
 use crate::trace::{Answer, Digest, Key, Name, Nanos, NodeId, Request, Trace, What};
 use amnesia::Amnesia;
 use locks::Lock;
@@ -297,7 +296,7 @@ impl Recorded {
     }
 
     fn landed(&mut self, node: NodeId, key: Key, outcome: Outcome, digest: Option<Digest>) {
-        if let Some(revision) = revision_of(outcome) {
+        if let Some(revision) = outcome.revision() {
             return self.stands(node, key, self.at, revision, None, digest);
         }
         if let (Outcome::Awaited { revision: None }, Some(digest)) = (outcome, digest)

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oneflight_core::{Attempt, Command, Event, FillResult, Notice, Order, Outcome, Token};
 
-use crate::coverage::revision_of;
 use crate::trace::{Answer, Key, Request, RequestId, What};
 
 #[derive(Clone, Debug, Default)]
@@ -241,8 +240,7 @@ fn may_land(outcome: Outcome, ordered: Option<Outcome>, local: bool) -> bool {
     match ordered {
         _ if local => ordered.is_none() && matches!(outcome, Outcome::Cached { stale: false, .. }),
         Some(ordered) => {
-            let value =
-                revision_of(ordered).is_some() || matches!(ordered, Outcome::Awaited { .. });
+            let value = ordered.revision().is_some() || matches!(ordered, Outcome::Awaited { .. });
             outcome == ordered || outcome == Outcome::Malformed && value
         }
         None => false,
