@@ -179,11 +179,11 @@ impl Pump {
     /// has answered for each key: nobody would tell of them again.
     fn revalidate(&self, keys: Vec<Arc<str>>) {
         let (hub, timers) = (Arc::clone(&self.hub), self.timers.clone());
+        let mut left = Left {
+            hub: Arc::clone(&hub),
+            keys,
+        };
         self.looks.push(Box::pin(async move {
-            let mut left = Left {
-                hub: Arc::clone(&hub),
-                keys,
-            };
             while let Some(key) = left.keys.last().cloned() {
                 match look(&hub, &timers, &key).await {
                     Ok(KeyState { revision, .. }) => hub.changed(Change::Moved { key, revision }),

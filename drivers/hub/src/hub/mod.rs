@@ -297,13 +297,8 @@ impl Hub {
 
     /// The pump has ended before it has looked at these keys.
     pub(crate) fn look_again(self: &Arc<Self>, keys: Vec<Arc<str>>) {
-        if keys.is_empty() {
-            return;
-        }
         self.with(|state, _| {
-            if !state.closing {
-                state.outbox.push(Work::Revalidate(keys));
-            }
+            state.look_at(keys);
             ((), None)
         });
     }

@@ -198,10 +198,7 @@ impl Hub {
                     if sighting.is_some() {
                         let since = hub.clock.read();
                         state.stream = Stream::Up { since };
-                        let keys = hub.copies.keys();
-                        if !keys.is_empty() {
-                            state.outbox.push(Work::Revalidate(keys));
-                        }
+                        state.look_at(hub.copies.keys());
                     }
                 }
             }

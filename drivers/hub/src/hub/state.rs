@@ -256,6 +256,13 @@ impl State {
         calls.desks.extend(self.clear(names));
     }
 
+    /// Has these keys looked at again, unless nobody is left to be served a copy.
+    pub(super) fn look_at(&mut self, keys: Vec<Arc<str>>) {
+        if !keys.is_empty() && !self.closing {
+            self.outbox.push(Work::Revalidate(keys));
+        }
+    }
+
     /// Somebody is to be served, or something is to be cleaned up.
     pub(super) fn has_work(&self) -> bool {
         !self.flights.is_idle() || !self.outbox.is_empty()
