@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use oneflight_test_servers::time::until;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A directory with a store, gone with the test.
