@@ -143,7 +143,10 @@ impl Lock {
     /// S1 `TokenMonotonic`: no answer is behind a grant that was known before it was asked for.
     fn outdated(&self, asks: &[&Ask], amnesia: &Amnesia) -> Vec<Found> {
         let grants = self.grants.iter();
-        let known = Known::of(amnesia, grants.map(|(token, it)| (it.sent, it.known, *token)));
+        let known = Known::of(
+            amnesia,
+            grants.map(|(token, it)| (it.sent, it.known, *token)),
+        );
         let mut found = Vec::new();
         for ask in asks {
             let Some((at, answer)) = ask.answer else {
@@ -283,10 +286,7 @@ pub(super) struct Known<'a, T> {
 
 impl<'a, T: Ord + Copy> Known<'a, T> {
     /// Of facts that were so at a first moment and known at a second one.
-    pub(super) fn of(
-        amnesia: &'a Amnesia,
-        facts: impl Iterator<Item = (Nanos, Nanos, T)>,
-    ) -> Self {
+    pub(super) fn of(amnesia: &'a Amnesia, facts: impl Iterator<Item = (Nanos, Nanos, T)>) -> Self {
         // What is told only after it may have been forgotten says nothing.
         let told = facts.filter(|(since, known, _)| !amnesia.between(*since, *known));
         let mut facts: Vec<(Nanos, T)> = told.map(|(_, known, fact)| (known, fact)).collect();

@@ -179,7 +179,14 @@ impl Recorded {
                 known: verdict,
                 ..
             } if verdict.judgement != Judgement::Absent => {
-                self.stands(node, *key, self.at, verdict.revision, Some(verdict.token), None);
+                self.stands(
+                    node,
+                    *key,
+                    self.at,
+                    verdict.revision,
+                    Some(verdict.token),
+                    None,
+                );
             }
             Notice::Answered { flight, event } => match event {
                 Event::Fenced { .. } | Event::LeaseLost { .. } => {
