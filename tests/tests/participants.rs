@@ -115,8 +115,8 @@ fn a_fill_that_fails_hands_over_at_once<G: Meeting>(leader: Driver) {
 
 fn a_fill_may_take_many_leases<G: Meeting>(leader: Driver) {
     let call = Call {
-        ttl: Duration::from_millis(600),
-        takes: Duration::from_secs(3),
+        ttl: Duration::from_millis(1500),
+        takes: Duration::from_secs(5),
         ..Call::default()
     };
     let (squad, first, rest) = led::<G>(leader, 4, &call);

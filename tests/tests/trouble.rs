@@ -14,7 +14,7 @@ use oneflight_tests::storm::{Storm, Weather};
 use oneflight_tests::time::until;
 
 /// Longer than the leases of these calls.
-const LONGER: Duration = Duration::from_millis(2500);
+const LONGER: Duration = Duration::from_millis(1500);
 
 /// A call for whom the store is soon gone.
 fn impatient() -> Call {
@@ -311,7 +311,11 @@ fn a_slow_way_only_delays(leader: Driver) {
         let slow = Duration::from_millis(150);
         squad.place.ground.proxy().delay(direction, slow);
     }
-    let (first, rest) = squad.leads(&patient(), &patient());
+    let slow = Call {
+        ttl: Duration::from_secs(10),
+        ..patient()
+    };
+    let (first, rest) = squad.leads(&slow, &slow);
     squad.place.write("go", "");
     let mut landed = squad.others_landed(&rest);
     landed.push(squad[0].landed(first));

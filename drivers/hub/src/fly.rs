@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use oneflight_core::{FillResult, Judgement, OnAbort, Outcome, Unpublished, Verdict};
-use oneflight_store::StoreError;
+use oneflight_store::{Revision, StoreError};
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +88,7 @@ impl<P> Call<'_, P> {
             let takes_any = self.takes_any::<V>();
             let freshness = self.options.freshness(!self.fresh.takes_any());
             let mut seat = hub.board(self.names(), policy, known, takes_any, freshness);
+            let mut replaced = None;
             let mut computed = None;
             let mut computed_digest = None;
             let mut malformed = None;
@@ -105,7 +106,7 @@ impl<P> Call<'_, P> {
                     Mail::Judge(arrived) => {
                         let (judgement, judged) = self.judge(&arrived, started);
                         match judged {
-                            Ok(judged) => candidate = judged,
+                            Ok(judged) => replaced = std::mem::replace(&mut candidate, judged),
                             Err(error) => malformed = Some(error),
                         }
                         seat.judged(Verdict {
@@ -149,11 +150,16 @@ impl<P> Call<'_, P> {
                 }
             };
             let outcome = landed.outcome;
+            // The order to land may have been given while this caller judged a newer value.
+            let is_meant =
+                |one: &Candidate<V>| revision_of(outcome).is_none_or(|it| it == one.revision);
+            let meant = candidate.clone().filter(is_meant);
+            let meant = meant.or_else(|| replaced.filter(is_meant));
             let digest = match &hub.recorder {
-                Some(_) => digest(hub, &landed, candidate.as_ref(), computed_digest),
+                Some(_) => digest(hub, &landed, meant.as_ref(), computed_digest),
                 None => None,
             };
-            let result = self.landing(landed, candidate.clone(), computed, malformed);
+            let result = self.landing(landed, meant, computed, malformed);
             seat.landed(as_felt(outcome, &result), digest);
             match result {
                 Some(result) => return result,
@@ -325,6 +331,23 @@ impl<P> Call<'_, P> {
             StoreError::Malformed { key, reason } => Error::Malformed { key, reason },
             StoreError::Unavailable(_) | _ => Error::Unavailable(error),
         }
+    }
+}
+
+/// The revision that a call lands with, if with one.
+fn revision_of(outcome: Outcome) -> Option<Revision> {
+    match outcome {
+        Outcome::Cached { revision, .. } => Some(revision),
+        Outcome::Awaited { revision } | Outcome::Computed { revision } => revision,
+        Outcome::Aborted
+        | Outcome::Panicked
+        | Outcome::TimedOut
+        | Outcome::Fenced
+        | Outcome::Unavailable
+        | Outcome::Refused
+        | Outcome::Malformed
+        | Outcome::Unpublished { .. }
+        | _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use oneflight_hub::{
     CLOSING_PATIENCE, Call, Driver, Error, Landing, Lease, Look, Loss, OnUnavailable, Pump,
     Settings, Shared, Source, Until,
 };
-use oneflight_store::{MemoryStore, StoreError};
+use oneflight_store::{MemoryStore, PutOutcome, Revision, Store, StoreError};
 use silent::Silent;
 
 mod silent;
@@ -152,6 +152,37 @@ fn a_silent_store_is_given_up_when_the_clock_says_so() {
         assert!(turn(&mut moment), "a request is waited for without end");
     }
     assert!(CLOCK.get() >= Duration::from_secs(60), "{:?}", CLOCK.get());
+}
+
+/// Found in chaos: it was told that the store was unavailable.
+#[test]
+fn who_judges_while_its_time_is_over_lands_with_what_it_had() {
+    let store = MemoryStore::new();
+    let put = |value: &'static str, seen| {
+        let put = Store::put(&store, "k".into(), value.into(), None, seen);
+        match run(put).unwrap() {
+            PutOutcome::Written(revision) => revision,
+            PutOutcome::Newer(revision) => panic!("there is {revision}"),
+        }
+    };
+    let first = put("1", Revision::NEVER);
+    let shared = shared(store.clone());
+    let mut call = Call::new(&shared, "k");
+    call.options.wait_timeout = Some(Duration::from_secs(10));
+    let call = call.fresh(|value: &u64| {
+        if *value == 1 {
+            put("2", first);
+            return false;
+        }
+        // Judging takes so long that the call is told to land meanwhile.
+        CLOCK.set(CLOCK.get() + Duration::from_secs(10));
+        WOKEN.with(|woken| woken.0.store(true, Ordering::SeqCst));
+        assert!(turn(&mut None));
+        true
+    });
+    let landing = run(call.fly(None, || std::future::ready(()), seven)).unwrap();
+    assert_eq!((*landing.value, landing.source), (1, Source::Cached));
+    assert!(landing.stale && landing.coordinated);
 }
 
 #[test]

@@ -151,6 +151,8 @@ pub(super) struct CallState {
     pub(super) judged: Option<(Revision, Judgement)>,
     /// The floor that was known when it did.
     pub(super) judged_floor: Option<Token>,
+    /// It was told to fill, and has not begun: it may be judging what had come before.
+    pub(super) ordered_to_fill: bool,
     /// A value satisfied it.
     pub(super) satisfied: Option<Revision>,
     /// The highest token granted before its flight's first claim since it began.

@@ -100,6 +100,7 @@ impl Checker {
             Judgement::Fresh
                 if verdict.revision >= last
                     && verdict.revision > set_back
+                    && !call.ordered_to_fill
                     && !call.ordered_to_land =>
             {
                 call.satisfied = Some(verdict.revision);
@@ -194,7 +195,13 @@ impl Checker {
                 self.commanded(node, now, flight.key, flight.number, command);
             }
             Order::Judge { .. } => {}
-            Order::Fill { flight, lease, .. } => {
+            Order::Fill {
+                flight,
+                passenger,
+                lease,
+                ..
+            } => {
+                self.state.call(node, passenger.0).ordered_to_fill = true;
                 self.state.node(node).flight(flight.number).token = lease.map(|it| it.token);
                 if lease.is_none() {
                     let unreachable = self.is_unreachable(node, now, flight.key, flight.number);

@@ -1,6 +1,8 @@
 //! S5 `NoRedundantFill`, S6 `ExcusedDuplicates`, S7 `RideOrFill`.
 
-use oneflight_core::{Event, Judgement, OnAbort, Outcome, Unpublished};
+use oneflight_core::{
+    Attempt, Event, Judgement, OnAbort, Order, Outcome, PassengerId, Unpublished,
+};
 use oneflight_sim::trace::{Fault, Nanos};
 
 use crate::story::Story;
@@ -401,6 +403,40 @@ fn s7_no_fill_after_a_value_that_satisfies() {
     let mut story = Story::new();
     story.calls(BOB).judges(BOB, 1, Judgement::Stale);
     story.fills(BOB, 1).passes();
+}
+
+/// A grant has come while it was judging what had come before: it fills, as it was told to.
+#[test]
+fn s7_who_is_told_to_fill_is_satisfied_by_nothing_that_it_judges_then() {
+    let told = |judges_first: bool| {
+        let mut story = Story::new();
+        story.calls(BOB);
+        let (flight, passenger) = (story.flight(BOB), PassengerId(BOB.call));
+        let order = Order::Fill {
+            flight,
+            passenger,
+            attempt: Attempt::new(99),
+            lease: None,
+        };
+        story.hears(
+            BOB,
+            Event::Unavailable {
+                attempt: Attempt::new(1),
+            },
+        );
+        if judges_first {
+            story.judges(BOB, 1, Judgement::Fresh);
+        }
+        story.orders(BOB, order);
+        if !judges_first {
+            story.judges(BOB, 1, Judgement::Fresh);
+        }
+        story.fill_began(BOB, None);
+        let found = story.judge();
+        found.iter().any(|it| it.invariant.starts_with("S7"))
+    };
+    assert!(told(true));
+    assert!(!told(false));
 }
 
 #[test]

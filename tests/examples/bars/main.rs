@@ -74,6 +74,9 @@ fn row(bar: &str, goal: &str, measured: impl std::fmt::Display) {
 
 /// Times in nanoseconds, in words.
 fn spread(mut nanos: Vec<i64>) -> String {
+    if nanos.is_empty() {
+        return "none".to_owned();
+    }
     nanos.sort_unstable();
     let at = |part: usize| nanos[(nanos.len() - 1) * part / 100] as f64 / 1e6;
     format!(

@@ -111,7 +111,7 @@ impl Lock {
         closed: impl Fn(NodeId) -> bool,
     ) -> Vec<Found> {
         let mut found = self.duplicates(asks, amnesia, closed);
-        found.extend(self.strangers(asks));
+        found.extend(self.strangers(asks, amnesia));
         if timed {
             if !amnesia.of_tokens() {
                 found.extend(self.order());
@@ -239,14 +239,21 @@ impl Lock {
     }
 
     /// S1 `TokenMonotonic`: a token that somebody tells of was granted to somebody.
-    fn strangers(&self, asks: &[&Ask]) -> Vec<Found> {
+    fn strangers(&self, asks: &[&Ask], amnesia: &Amnesia) -> Vec<Found> {
         let Some((first, _)) = self.grants.first_key_value() else {
             return Vec::new();
         };
-        let claims = asks
-            .iter()
-            .filter(|ask| matches!(ask.request, Request::Claim { .. }) && ask.is_open());
-        let mut excuses = claims.count();
+        // A store that repeats a claim may be granted a lease of which nobody hears, if that is over when
+        // the claim comes again.
+        let unheard = |ask: &&&Ask| match (ask.request, ask.answer) {
+            (Request::Claim { ttl, .. }, Some((at, _))) => {
+                let repeated = at.saturating_sub(ask.sent) >= ttl;
+                ask.is_open() || repeated || amnesia.between(ask.sent, at)
+            }
+            (Request::Claim { .. }, None) => true,
+            _ => false,
+        };
+        let mut excuses = asks.iter().filter(unheard).count();
         let mut found = Vec::new();
         let mut known = BTreeSet::new();
         for ask in asks {

@@ -166,7 +166,11 @@ impl Process {
                 Order::Retired { flight } => {
                     self.to_fill.retain(|fill| fill.0 != flight.number);
                     let keep = |command: &Command| {
-                        matches!(command, Command::Put { .. } | Command::Release { .. })
+                        // A renewal may have been on its way when the flight was over.
+                        matches!(
+                            command,
+                            Command::Put { .. } | Command::Release { .. } | Command::Renew { .. }
+                        )
                     };
                     self.to_send
                         .retain(|(number, command)| *number != flight.number || keep(command));
