@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use oneflight_core::{FillResult, Judgement, OnAbort, Outcome, Unpublished, Verdict};
-use oneflight_store::{Revision, StoreError};
+use oneflight_store::StoreError;
 use oneflight_trace::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,7 +152,7 @@ impl<P> Call<'_, P> {
             let outcome = landed.outcome;
             // The order to land may have been given while this caller judged a newer value.
             let is_meant =
-                |one: &Candidate<V>| revision_of(outcome).is_none_or(|it| it == one.revision);
+                |one: &Candidate<V>| outcome.revision().is_none_or(|it| it == one.revision);
             let meant = candidate.clone().filter(is_meant);
             let meant = meant.or_else(|| replaced.filter(is_meant));
             let digest = match &hub.recorder {
@@ -331,23 +331,6 @@ impl<P> Call<'_, P> {
             StoreError::Malformed { key, reason } => Error::Malformed { key, reason },
             StoreError::Unavailable(_) | _ => Error::Unavailable(error),
         }
-    }
-}
-
-/// The revision that a call lands with, if with one.
-fn revision_of(outcome: Outcome) -> Option<Revision> {
-    match outcome {
-        Outcome::Cached { revision, .. } => Some(revision),
-        Outcome::Awaited { revision } | Outcome::Computed { revision } => revision,
-        Outcome::Aborted
-        | Outcome::Panicked
-        | Outcome::TimedOut
-        | Outcome::Fenced
-        | Outcome::Unavailable
-        | Outcome::Refused
-        | Outcome::Malformed
-        | Outcome::Unpublished { .. }
-        | _ => None,
     }
 }
 
