@@ -51,6 +51,8 @@ async fn serve(flights: &SingleFlight) {
         let order = Arc::new(order);
         let leaving_it = Leaving(Some(Arc::clone(&order)));
         let call = calls.spawn(carry_out(flights.clone(), order, leaving_it));
+        // A handle keeps what its task has taken up.
+        leaving.retain(|_, call| !call.is_finished());
         leaving.insert(id, call);
         while calls.try_join_next().is_some() {}
     }
