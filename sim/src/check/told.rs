@@ -88,9 +88,11 @@ impl Checker {
         let set_back = self.state.key(key).set_back;
         let last = self.state.node(node).last_arrived(key);
         let call = self.state.call(node, passenger);
-        if call
-            .judged
-            .is_none_or(|(revision, _)| revision <= verdict.revision)
+        // What it judges once it is told to land comes too late.
+        if !call.ordered_to_land
+            && call
+                .judged
+                .is_none_or(|(revision, _)| revision <= verdict.revision)
         {
             call.judged = Some((verdict.revision, verdict.judgement));
             call.judged_floor = call.floor;

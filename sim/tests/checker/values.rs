@@ -396,3 +396,23 @@ fn s17_is_suspended_by_faults() {
     story.bounds = None;
     story.wait(PUSH + 1).hits(ANN, 1, 1).passes();
 }
+
+#[test]
+fn s10_what_is_judged_after_the_order_to_land_comes_too_late() {
+    for (ordered_first, broken) in [(true, &[][..]), (false, &["S10"])] {
+        let stale = stale(1);
+        let mut story = Story::new();
+        story.puts(ANN, 0, 1, 1).calls(BOB);
+        story.judges(BOB, 1, Judgement::Stale);
+        if ordered_first {
+            story.orders_to_land(BOB, stale);
+            story.judges(BOB, 2, Judgement::Fresh);
+        } else {
+            story.judges(BOB, 2, Judgement::Fresh);
+            story.orders_to_land(BOB, stale);
+        }
+        let found = story.landed(BOB, stale, Some(1)).judge();
+        let s10 = found.iter().filter(|it| it.invariant.starts_with("S10"));
+        assert_eq!(s10.count(), broken.len(), "{found:?}");
+    }
+}
