@@ -360,7 +360,7 @@ impl Hub {
         }
     }
 
-    /// Nobody is left to hear anything.
+    /// There is no connection, and none to be had: those who watch are told so.
     pub(crate) fn ended(&self, error: &StoreError) {
         let mut state = self.lock();
         if let Some(connection) = state.connection {
