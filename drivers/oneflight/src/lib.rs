@@ -10,7 +10,11 @@
 
 /// The driver for threads: the same calls, without `async` and without a runtime.
 #[cfg(feature = "blocking")]
-pub use oneflight_blocking as blocking;
+pub mod blocking {
+    pub use oneflight_blocking::*;
+    #[cfg(feature = "redis-blocking")]
+    pub use oneflight_redis::blocking::RedisStore;
+}
 /// The pure state machine, for embedding it in a runtime of your own.
 pub use oneflight_core as core;
 /// The store contract, the in-process store, and the conformance suite.
