@@ -9,9 +9,8 @@
 )]
 
 /// The driver for threads: the same calls, without `async` and without a runtime; and what is made for it.
-#[cfg(any(feature = "blocking", feature = "redis-blocking"))]
+#[cfg(feature = "blocking")]
 pub mod blocking {
-    #[cfg(feature = "blocking")]
     #[doc(inline)]
     pub use oneflight_blocking::*;
     #[cfg(feature = "redis-blocking")]

@@ -30,6 +30,7 @@ both! {
     what_others_have_written_is_left_alone
     a_server_that_falls_silent_is_given_up
     a_dead_server_is_unavailable_until_it_is_back
+    a_watch_of_a_dead_server_ends
     nothing_is_left_of_a_store
     two_locks_in_one_slot_are_asked_for
     what_the_docs_permit_is_enough
@@ -322,6 +323,28 @@ fn a_dead_server_is_unavailable_until_it_is_back(open: Open) {
     changes.until("the stream to be back", |changes| {
         (changes.last() == Some(&Change::Connected)).then_some(())
     });
+}
+
+/// Who waits for another's fill is to learn of it long before that one's lease lapses.
+fn a_watch_of_a_dead_server_ends(open: Open) {
+    let mut server = RedisServer::new();
+    let store = open(&server.url());
+    let heard = watch(&store, "key");
+    let revision = fill(&store, "key", Revision::NEVER, "value");
+    hears(&heard, revision);
+    server.kill();
+    heard.until("the end of the watch", |events| {
+        matches!(
+            events.last(),
+            Some(WatchEvent::Ended(StoreError::Unavailable(_)))
+        )
+        .then_some(())
+    });
+    server.restart();
+    until("an answer", || store.read("key".into()).ok());
+    let heard = watch(&store, "key");
+    let revision = fill(&store, "key", revision, "again");
+    hears(&heard, revision);
 }
 
 fn nothing_is_left_of_a_store(open: Open) {

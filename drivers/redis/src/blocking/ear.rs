@@ -12,7 +12,7 @@ use super::desk::Desk;
 use crate::call;
 use crate::fault;
 use crate::message::Push;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, QUIET, RESPONSE_TIMEOUT};
+use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, OUTAGE, QUIET, RESPONSE_TIMEOUT};
 
 /// How long a read lasts at most: so long after the store the thread may end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -50,6 +50,7 @@ fn look(desk: &Desk) {
 
 fn hear(desk: &Desk) {
     let mut delay = FIRST_DELAY;
+    let mut lost = Instant::now();
     while !desk.bell.is_over() {
         if desk.hub.has_subscribers() {
             let number = desk.hub.next_connection();
@@ -59,13 +60,15 @@ fn hear(desk: &Desk) {
                     desk.hub.connected(number);
                     let error = read(desk, number, &mut connection);
                     desk.forget_idle();
+                    lost = Instant::now();
                     error
                 }
                 Err(error) => error,
             };
             let error = fault::of_connection(&desk.place, &error);
             desk.hub.disconnected(number, &error);
-            if matches!(error, StoreError::Refused(_)) {
+            let refused = matches!(error, StoreError::Refused(_));
+            if refused || lost.elapsed() >= OUTAGE {
                 desk.hub.ended(&error);
             }
             if since.elapsed() > LAST_DELAY {

@@ -363,7 +363,7 @@ impl Hub {
         }
     }
 
-    /// Nothing will be heard any more, or nothing is permitted to be.
+    /// Nothing will be heard, or nothing is permitted to be: those who watch are told so.
     pub(crate) fn ended(&self, error: &StoreError) {
         let mut state = self.lock();
         if let Some(connection) = state.connection {

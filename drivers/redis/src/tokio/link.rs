@@ -16,7 +16,7 @@ use crate::call;
 use crate::fault::{self, Place};
 use crate::hub::{Hub, Pair};
 use crate::message::Push;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, TICK};
+use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, OUTAGE, TICK};
 
 /// More requests than can be on their way to a connection.
 const NO_WAITING: usize = 1 << 24;
@@ -79,6 +79,7 @@ pub(crate) async fn keep(link: Arc<Link>) {
     let kept = Kept(link);
     let link = &kept.0;
     let mut delay = FIRST_DELAY;
+    let mut lost = Instant::now();
     loop {
         link.somebody_wants().await;
         let number = link.hub.next_connection();
@@ -89,16 +90,18 @@ pub(crate) async fn keep(link: Arc<Link>) {
                 link.phase.send_modify(|phase| phase.up = None);
                 up.lose(error.clone());
                 link.hub.disconnected(number, &error);
+                lost = Instant::now();
                 if since.elapsed() > LAST_DELAY {
                     delay = FIRST_DELAY;
                     continue;
                 }
             }
             Err(error) => {
-                link.hub.leave_idle(Instant::now(), drop);
-                if matches!(error, StoreError::Refused(_)) {
+                let refused = matches!(error, StoreError::Refused(_));
+                if refused || lost.elapsed() >= OUTAGE {
                     link.hub.ended(&error);
                 }
+                link.hub.leave_idle(Instant::now(), drop);
                 link.phase.send_modify(|phase| {
                     phase.failed += 1;
                     phase.error = Some(error);
