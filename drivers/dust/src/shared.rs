@@ -241,9 +241,11 @@ impl Drop for Asking {
     }
 }
 
-/// What the task is to do, taken out at once.
+/// What the task is to do next: so much of it that nobody waits long for an answer within.
 pub(crate) fn orders(state: &mut State) -> Vec<Output> {
-    let orders: Vec<_> = std::iter::from_fn(|| state.session.output()).collect();
+    const MOST: usize = 256;
+    let outputs = std::iter::from_fn(|| state.session.output());
+    let orders: Vec<_> = outputs.take(MOST).collect();
     state.sending = !orders.is_empty();
     orders
 }
