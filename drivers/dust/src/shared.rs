@@ -151,6 +151,10 @@ impl Shared {
     ) -> Asking {
         let (sender, answer) = oneshot::channel();
         let ticket = self.with(|state, now| {
+            if state.closing {
+                // Nobody will answer, and none has this number.
+                return 0;
+            }
             let ticket = ask(&mut state.session, now);
             let asked = Asked {
                 answer: Some(sender),

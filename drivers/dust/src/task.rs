@@ -42,9 +42,13 @@ impl Drop for Running {
     }
 }
 
-pub(crate) async fn run(shared: Arc<Shared>) {
+/// Also a task that never comes to run has ended once it is dropped.
+pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
     let running = Running(shared);
-    let shared = &running.0;
+    async move { attend(&running.0).await }
+}
+
+async fn attend(shared: &Arc<Shared>) {
     let mut line = Line::default();
     loop {
         let orders = shared.with(|state, _| orders(state));

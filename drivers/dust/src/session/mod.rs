@@ -212,8 +212,8 @@ impl Session {
 
     /// Every change is told.
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.link, Link::Up { .. } | Link::Leaving { .. })
-            || (self.down_since.is_none() && self.link.is_connected())
+        // Also while it joins again, but not with a mirror that has lost what it knew.
+        self.link.is_connected() && self.down_since.is_none() && !self.told_down
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -35,8 +35,7 @@ impl Session {
         };
         let heartbeat = self.link.is_connected().then_some(self.heartbeat.next);
         let asked = !self.told_down || self.has_askers();
-        let outage = self.down_since.filter(|_| asked && self.trouble.is_some());
-        let outage = outage.map(|since| since.saturating_add(patience.outage));
+        let outage = self.outage_at().filter(|_| asked);
         [link, heartbeat, outage].into_iter().flatten().min()
     }
 
