@@ -549,8 +549,10 @@ fn who_waits_is_told_that_the_runtime_of_the_connection_has_ended() {
         granted(&store, "k").await;
         server.pause();
         let waiting = tokio::spawn(store.claim(request("j", Revision::NEVER)));
+        let late = store.claim(request("j", Revision::NEVER));
         own.shutdown_background();
         assert!(unavailable(within(waiting).await.unwrap()).contains("runtime"));
+        assert!(unavailable(within(late).await).contains("runtime"));
     });
 }
 

@@ -209,6 +209,7 @@ impl Session {
         self.backoff.failures = 0;
         self.trouble = None;
         self.down_since = None;
+        self.told_outage = false;
         if std::mem::take(&mut self.told_down) || !self.news_up {
             self.news_up = true;
             self.news.push(News::Up);

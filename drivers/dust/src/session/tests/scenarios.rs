@@ -422,6 +422,27 @@ fn the_first_call_does_not_wait_for_who_takes_connections_and_says_nothing() {
     assert_eq!(said.session.deadline(), Some(ms(10_010)));
 }
 
+/// Whoever came to watch after the connection was lost is told, too, that it does not come back.
+#[test]
+fn an_outage_that_lasts_is_told_again() {
+    let mut world = up(1);
+    world.client(0, |session, now| {
+        session.news();
+        session.closed(now, "cut");
+    });
+    let mut said = world.clients.remove(0).said;
+    let news = said.session.news();
+    assert!(matches!(news[..], [News::Down(_)]), "{news:?}");
+    let mut now = ms(1_000_000);
+    for _ in 0..3 {
+        said.with(|session| session.dial_failed(now, StoreError::unavailable("nobody there")));
+        now += ms(2000);
+        said.with(|session| session.tick(now));
+    }
+    let news = said.session.news();
+    assert!(matches!(news[..], [News::Down(_)]), "{news:?}");
+}
+
 #[test]
 fn a_channel_that_crashes_is_joined_again() {
     let mut world = up(1);
