@@ -91,7 +91,9 @@ impl FromStr for Address {
         };
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
-                Some(("token", _)) => return Err(BadAddress::Token),
+                Some((name, _)) if name != "token-file" && is_secret(option) => {
+                    return Err(BadAddress::Token);
+                }
                 Some(("prefix", prefix)) if !prefix.is_empty() => {
                     address.prefixes.push(prefix.trim_matches('/').into())
                 }
@@ -105,6 +107,13 @@ impl FromStr for Address {
         }
         Ok(address)
     }
+}
+
+/// Whether an option looks like a token, which is not to be repeated in a message.
+fn is_secret(option: &str) -> bool {
+    let option = option.to_ascii_lowercase();
+    let name = option.split('=').next().unwrap_or_default();
+    name.contains("token") || option.contains("dust_tok")
 }
 
 /// `[::1]:4000`, `host:4000`, `host`.
@@ -185,6 +194,8 @@ mod tests {
         for text in [
             "dust+wss://dust_tok_x@a/o/s",
             "dust+wss://a/o/s?token=dust_tok_x",
+            "dust+wss://a/o/s?Token=dust_tok_x",
+            "dust+wss://a/o/s?auth=dust_tok_x",
         ] {
             let told = told(text);
             assert_eq!(told, BadAddress::Token);

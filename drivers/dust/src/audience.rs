@@ -34,6 +34,8 @@ struct Listener {
     listener: Arc<dyn ChangeListener>,
     /// It knows that the stream is up.
     connected: bool,
+    /// It knows that the stream is not.
+    gap: bool,
 }
 
 /// How a key stands.
@@ -128,16 +130,19 @@ impl Audience {
     ) -> u64 {
         let number = self.number();
         let connected = session.is_up();
+        let mut gap = false;
         if connected {
             listener.notify(Change::Connected);
         } else if let Some(why) = session.outage(now) {
             listener.notify(Change::Gap(why));
+            gap = true;
         }
         self.listeners.insert(
             number,
             Listener {
                 listener,
                 connected,
+                gap,
             },
         );
         number
@@ -207,6 +212,7 @@ impl Audience {
                     }
                     for listener in self.listeners.values_mut() {
                         listener.connected = true;
+                        listener.gap = false;
                         listener.listener.notify(Change::Connected);
                     }
                 }
@@ -217,7 +223,9 @@ impl Audience {
                     }
                     for listener in self.listeners.values_mut() {
                         listener.connected = false;
-                        listener.listener.notify(Change::Gap(why.clone()));
+                        if !std::mem::replace(&mut listener.gap, true) {
+                            listener.listener.notify(Change::Gap(why.clone()));
+                        }
                     }
                 }
             }

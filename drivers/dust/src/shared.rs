@@ -20,6 +20,9 @@ use crate::session::{Output, Session, Settings, Ticket};
 use crate::task;
 use crate::wire::{Done, Failure};
 
+/// Why nobody answers.
+const GONE: &str = "the store is closed, or the runtime of its connection has ended";
+
 /// See the [module](self).
 pub(crate) struct Shared {
     pub(crate) address: Arc<Address>,
@@ -118,7 +121,7 @@ impl Shared {
     /// Sees to it that there is a task.
     pub(crate) fn run(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut state = self.lock();
-        if state.runs {
+        if state.runs || state.closing {
             return Ok(());
         }
         let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok());
@@ -150,7 +153,13 @@ impl Shared {
         ask: impl FnOnce(&mut Session, Moment) -> Ticket,
     ) -> Asking {
         let (sender, answer) = oneshot::channel();
+        // The runtime may have ended since the call began. Whether that has helped shows below.
+        drop(self.run());
         let ticket = self.with(|state, now| {
+            if state.closing || !state.runs {
+                // Nobody will answer, and none has this number.
+                return 0;
+            }
             let ticket = ask(&mut state.session, now);
             let asked = Asked {
                 answer: Some(sender),
@@ -213,7 +222,7 @@ impl Future for Asking {
         let answer = Pin::new(&mut self.answer).poll(cx);
         answer.map(|answer| {
             self.answered = true;
-            answer.unwrap_or_else(|_| Err(Failure::unavailable("the store is closed")))
+            answer.unwrap_or_else(|_| Err(Failure::unavailable(GONE)))
         })
     }
 }
@@ -241,9 +250,11 @@ impl Drop for Asking {
     }
 }
 
-/// What the task is to do, taken out at once.
+/// What the task is to do next: so much of it that nobody waits long for an answer within.
 pub(crate) fn orders(state: &mut State) -> Vec<Output> {
-    let orders: Vec<_> = std::iter::from_fn(|| state.session.output()).collect();
+    const MOST: usize = 256;
+    let outputs = std::iter::from_fn(|| state.session.output());
+    let orders: Vec<_> = outputs.take(MOST).collect();
     state.sending = !orders.is_empty();
     orders
 }

@@ -146,7 +146,8 @@ impl Builder {
     }
 
     /// How long calls wait for a server that cannot be reached before they fail; while it stays so, they
-    /// fail at once. Default 2 s.
+    /// fail at once. Default 2 s; the first connection may take 5 s all the same, for nothing is known to be
+    /// wrong by then.
     pub fn outage_patience(mut self, patience: Duration) -> Self {
         self.patience.outage = patience;
         self

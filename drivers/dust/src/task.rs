@@ -2,8 +2,10 @@
 //!
 //! Started by the first call that needs it, on that call's runtime, and ended with the store.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -17,7 +19,7 @@ use crate::session::{Output, Ticket};
 use crate::shared::{Shared, orders};
 use crate::wire::{Done, Failure, Message};
 
-/// How long the other side may take to take what is sent.
+/// How long nothing may move while something is to be sent.
 const SENDING: Duration = Duration::from_secs(10);
 /// How long a goodbye may take.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -40,9 +42,13 @@ impl Drop for Running {
     }
 }
 
-pub(crate) async fn run(shared: Arc<Shared>) {
+/// Also a task that never comes to run has ended once it is dropped.
+pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
     let running = Running(shared);
-    let shared = &running.0;
+    async move { attend(&running.0).await }
+}
+
+async fn attend(shared: &Arc<Shared>) {
     let mut line = Line::default();
     loop {
         let orders = shared.with(|state, _| orders(state));
@@ -86,7 +92,7 @@ impl Line {
                 }
             }
         }
-        let sent = self.send(packets).await;
+        let sent = self.send(shared, packets).await;
         shared.with(|state, now| {
             state.sending = false;
             for (ticket, answer) in answers {
@@ -98,20 +104,35 @@ impl Line {
         });
     }
 
-    async fn send(&mut self, packets: Vec<Packet>) -> Result<(), String> {
+    /// Sends all of it, and takes in what comes meanwhile: the other side may read no further before what
+    /// it says is read here.
+    async fn send(&mut self, shared: &Shared, packets: Vec<Packet>) -> Result<(), String> {
         let Some(socket) = &mut self.socket else {
             return Ok(());
         };
-        let send = async {
-            for packet in packets {
-                socket.feed(packet).await?;
+        let mut packets = packets.into_iter();
+        loop {
+            let left = packets.len();
+            let mut moved = false;
+            let send = poll_fn(|cx| {
+                let sent = poll_send(socket, &mut packets, cx);
+                while sent.is_pending()
+                    && let Poll::Ready(packet) = socket.poll_next_unpin(cx)
+                {
+                    moved = true;
+                    if heard(shared, packet) {
+                        // The session knows.
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                sent
+            });
+            match timeout(SENDING, send).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => return Err(told(&error)),
+                Err(_) if moved || packets.len() < left => {}
+                Err(_) => return Err("Dust does not take what is sent".to_owned()),
             }
-            socket.flush().await
-        };
-        match timeout(SENDING, send).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(told(&error)),
-            Err(_) => Err("Dust does not take what is sent".to_owned()),
         }
     }
 
@@ -144,25 +165,7 @@ impl Line {
         );
         futures_util::select_biased! {
             packet = packet => {
-                let gone = shared.with(|state, now| match packet {
-                    Some(Ok(packet)) => {
-                        match message(packet) {
-                            Some(message) => state.session.received(now, &message),
-                            // A ping is a sign of life, too.
-                            None => state.session.tick(now),
-                        }
-                        false
-                    }
-                    Some(Err(error)) => {
-                        state.session.closed(now, told(&error));
-                        true
-                    }
-                    None => {
-                        state.session.closed(now, "Dust has closed the connection");
-                        true
-                    }
-                });
-                if gone {
+                if heard(shared, packet) {
                     self.socket = None;
                 }
             }
@@ -180,6 +183,43 @@ impl Line {
             () = alarm => shared.with(|state, now| state.session.tick(now)),
         }
     }
+}
+
+/// Sends as much as is taken.
+fn poll_send(
+    socket: &mut Socket,
+    packets: &mut std::vec::IntoIter<Packet>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>> {
+    loop {
+        ready!(socket.poll_ready_unpin(cx))?;
+        match packets.next() {
+            Some(packet) => socket.start_send_unpin(packet)?,
+            None => return socket.poll_flush_unpin(cx),
+        }
+    }
+}
+
+/// Tells the session what has come. Answers whether the connection is gone.
+fn heard(shared: &Shared, packet: Option<Result<Packet, Error>>) -> bool {
+    shared.with(|state, now| match packet {
+        Some(Ok(packet)) => {
+            match message(packet) {
+                Some(message) => state.session.received(now, &message),
+                // A ping is a sign of life, too.
+                None => state.session.tick(now),
+            }
+            false
+        }
+        Some(Err(error)) => {
+            state.session.closed(now, told(&error));
+            true
+        }
+        None => {
+            state.session.closed(now, "Dust has closed the connection");
+            true
+        }
+    })
 }
 
 fn packet(message: Message) -> Packet {

@@ -522,6 +522,50 @@ fn the_runtime_of_the_connection_may_end_before_the_store() {
     assert!(unavailable(claimed).contains("runtime"));
 }
 
+#[test]
+fn a_runtime_may_end_before_it_has_begun() {
+    let server = DustServer::new();
+    let store = DustStore::new(address(&server), TOKEN);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let first = runtime();
+    let entered = first.enter();
+    let never = store.read("k".into());
+    drop(entered);
+    drop((first, never));
+    runtime().block_on(async { drop(granted(&store, "k").await) });
+}
+
+#[test]
+fn who_waits_is_told_that_the_runtime_of_the_connection_has_ended() {
+    let server = DustServer::new();
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let (own, other) = (runtime(), runtime());
+    let builder = DustStore::builder(address(&server), TOKEN);
+    let store = builder.runtime(own.handle().clone()).build();
+    other.block_on(async {
+        granted(&store, "k").await;
+        server.pause();
+        let waiting = tokio::spawn(store.claim(request("j", Revision::NEVER)));
+        let late = store.claim(request("j", Revision::NEVER));
+        own.shutdown_background();
+        assert!(unavailable(within(waiting).await.unwrap()).contains("runtime"));
+        assert!(unavailable(within(late).await).contains("runtime"));
+    });
+}
+
+#[tokio::test]
+async fn a_call_does_not_outlive_the_store() {
+    let server = DustServer::new();
+    let store = DustStore::new(address(&server), TOKEN);
+    granted(&store, "k").await;
+    let late = store.claim(request("j", Revision::NEVER));
+    drop(store);
+    assert!(unavailable(within(late).await).contains("closed"));
+}
+
 #[tokio::test]
 async fn a_store_that_is_not_there_is_told() {
     let server = DustServer::new();

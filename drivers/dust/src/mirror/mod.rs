@@ -3,6 +3,7 @@
 //! Events may come out of order, twice, late, or not at all. Each path takes only what is newer than what
 //! it has; which operations are known at all, [`Seqs`] counts.
 
+mod cleared;
 mod row;
 mod seqs;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::clock::{Moment, ServerClock, ms};
 use crate::path::Path;
 use crate::wire::{Event, Op, OpId, Snapshot, Stamp};
 
+use cleared::Cleared;
 pub(crate) use row::{Row, What};
 pub(crate) use seqs::Seqs;
 
@@ -53,8 +55,7 @@ pub(crate) struct Mirror {
     gone: BTreeSet<(u64, Path)>,
     /// No path without a row was written after this operation.
     floor: u64,
-    /// The last operation of which was forgotten what it took away.
-    forgotten: u64,
+    cleared: Cleared,
     weight: usize,
     pub(crate) seqs: Seqs,
     /// What is known to have been written before whatever comes next was: milliseconds of the driver's
@@ -71,7 +72,7 @@ impl Mirror {
             rows: BTreeMap::new(),
             gone: BTreeSet::new(),
             floor: 0,
-            forgotten: 0,
+            cleared: Cleared::default(),
             weight: 0,
             seqs: Seqs::default(),
             reached: None,
@@ -117,7 +118,9 @@ impl Mirror {
         live: bool,
     ) -> Vec<Changed> {
         let mut changed = Vec::new();
-        self.seqs.know(event.seq);
+        // What is known has been taken in, or a snapshot has told what became of it.
+        let new = self.seqs.know(event.seq);
+        let through = self.seqs.through();
         let Some(path) = event.path else {
             return changed;
         };
@@ -125,9 +128,13 @@ impl Mirror {
         let mut write = Writing {
             mirror: self,
             seq,
+            new,
             exact: true,
             changed: &mut changed,
         };
+        if new && seq > through && matches!(event.op, Op::Set | Op::Delete) {
+            write.mirror.cleared.insert(&path, seq);
+        }
         match event.op {
             Op::Release => write.leaf(&path, What::Gone),
             Op::Delete => {
@@ -166,6 +173,7 @@ impl Mirror {
                 }
             }
         }
+        self.cleared.forget_through(through);
         if !live
             && let Some(Row {
                 what: What::Lease(lease),
@@ -190,6 +198,7 @@ impl Mirror {
         let mut write = Writing {
             mirror: self,
             seq,
+            new: true,
             exact: false,
             changed: &mut changed,
         };
@@ -295,6 +304,8 @@ fn flatten(path: &Path, value: Value, leaves: &mut BTreeMap<Path, What>) {
 struct Writing<'a> {
     mirror: &'a mut Mirror,
     seq: u64,
+    /// It was not taken in before.
+    new: bool,
     exact: bool,
     changed: &'a mut Vec<Changed>,
 }
@@ -303,13 +314,11 @@ impl Writing<'_> {
     /// A path holds this now, unless it is known to hold something newer.
     fn leaf(&mut self, path: &Path, mut what: What) {
         let mirror = &mut *self.mirror;
-        if !mirror.covers(path) {
+        if !self.new || !mirror.covers(path) || mirror.cleared.covers(path, self.seq) {
             return;
         }
         let old = mirror.rows.get(path);
-        // What there is no row of, though it happened, was forgotten here after it was gone.
-        let known = old.map_or(mirror.forgotten, |row| row.seq);
-        if known >= self.seq {
+        if old.is_some_and(|row| row.seq >= self.seq) {
             return;
         }
         let granted = match &what {
@@ -377,7 +386,6 @@ impl Writing<'_> {
             && let Some((seq, path)) = mirror.gone.pop_first()
         {
             mirror.rows.remove(&path);
-            mirror.forgotten = seq;
             mirror.floor = mirror.floor.max(seq);
         }
     }

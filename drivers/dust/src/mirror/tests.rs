@@ -239,3 +239,36 @@ fn an_age_is_known_from_the_stamp_or_from_what_came_before() {
     };
     assert_eq!(row.entry(text, NOW).age, std::time::Duration::MAX);
 }
+
+/// What was written below a path before the path was written over comes after it, out of order.
+#[test]
+fn what_was_taken_along_does_not_come_back() {
+    let mut mirror = mirror(&[], 1000);
+    mirror.seqs.know_through(9);
+    apply(&mut mirror, event(11, Op::Delete, "r", Value::Null));
+    apply(&mut mirror, event(10, Op::Set, "r/today", json!("old")));
+    assert!(!is_text(&mirror, "r/today", "old"));
+    apply(&mut mirror, event(14, Op::Set, "u", json!({"b": "new"})));
+    apply(&mut mirror, event(13, Op::Set, "u", json!("old")));
+    apply(&mut mirror, event(12, Op::Set, "u/b/c", json!("old")));
+    assert!(is_text(&mirror, "u/b", "new"));
+    assert!(!is_text(&mirror, "u", "old") && !is_text(&mirror, "u/b/c", "old"));
+    // A merge takes nothing along.
+    apply(&mut mirror, event(16, Op::Merge, "u", json!({"x": "16"})));
+    apply(&mut mirror, event(15, Op::Set, "u/y", json!("15")));
+    assert!(is_text(&mirror, "u/x", "16") && is_text(&mirror, "u/y", "15"));
+    assert_eq!(mirror.cleared.len(), 0, "nothing is missing any more");
+}
+
+/// An event that is late comes after a snapshot which tells what became of it.
+#[test]
+fn what_a_snapshot_does_not_show_does_not_come_back() {
+    let mut mirror = mirror(&[], 1000);
+    let snapshot = Snapshot {
+        seq: 12,
+        entries: Vec::new(),
+    };
+    mirror.replace(snapshot);
+    assert!(apply(&mut mirror, event(5, Op::Set, "k", json!("deleted at 8"))).is_empty());
+    assert_eq!(what(&mirror, "k"), None);
+}

@@ -160,7 +160,9 @@ impl Session {
         self.outputs
             .retain(|output| matches!(output, Output::Answer(..)));
         if self.link != Link::Idle {
-            self.lose(now, why);
+            self.lose(now, why.clone());
+            self.fail_writes(now, &why);
+            self.fail_waits(&why);
             self.outputs
                 .retain(|output| matches!(output, Output::Answer(..)));
             self.link = Link::Waiting { until: now };
@@ -207,6 +209,7 @@ impl Session {
         self.backoff.failures = 0;
         self.trouble = None;
         self.down_since = None;
+        self.told_outage = false;
         if std::mem::take(&mut self.told_down) || !self.news_up {
             self.news_up = true;
             self.news.push(News::Up);
@@ -246,10 +249,37 @@ impl Session {
 
     /// Why calls fail now, if they do.
     pub(crate) fn outage(&self, now: Moment) -> Option<StoreError> {
-        let trouble = self.trouble.as_ref()?;
-        let since = self.down_since?;
+        let trouble = self.trouble.clone().or_else(|| self.silence())?;
         let refused = matches!(trouble, StoreError::Refused(_));
-        let over = now >= since.saturating_add(self.settings.patience.outage);
-        (refused || over).then(|| trouble.clone())
+        let over = self.outage_at().is_some_and(|at| at <= now);
+        (refused || over).then_some(trouble)
+    }
+
+    /// When calls fail, unless it is up by then.
+    pub(super) fn outage_at(&self) -> Option<Moment> {
+        let patience = self.settings.patience.outage;
+        let patience = match &self.trouble {
+            Some(_) => patience,
+            // Nothing is known to be wrong yet: as long as a connection may take, and joined by then.
+            None => {
+                self.silence()?;
+                patience.max(DIALING)
+            }
+        };
+        Some(self.down_since?.saturating_add(patience))
+    }
+
+    /// Why it is not up, if nothing was ever heard. Who is told of a long past is not waiting in vain.
+    fn silence(&self) -> Option<StoreError> {
+        let what = match self.link {
+            Link::Dialing { .. } => "the connection is not made in time",
+            Link::Joining { .. } => "Dust does not answer the join",
+            Link::Idle
+            | Link::Waiting { .. }
+            | Link::CatchingUp { .. }
+            | Link::Up { .. }
+            | Link::Leaving { .. } => return None,
+        };
+        Some(StoreError::unavailable(what))
     }
 }

@@ -127,6 +127,8 @@ pub(crate) struct Session {
     news_up: bool,
     /// Those who watch know that it is not up.
     told_down: bool,
+    /// They know that it does not come back soon, also those who came since.
+    told_outage: bool,
     /// The token may not write.
     read_only: bool,
     /// No write is taken before then.
@@ -167,6 +169,7 @@ impl Session {
             trouble: None,
             news_up: false,
             told_down: false,
+            told_outage: false,
             read_only: false,
             limited_until: None,
             gap: None,
@@ -212,8 +215,8 @@ impl Session {
 
     /// Every change is told.
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.link, Link::Up { .. } | Link::Leaving { .. })
-            || (self.down_since.is_none() && self.link.is_connected())
+        // Also while it joins again, but not with a mirror that has lost what it knew.
+        self.link.is_connected() && self.down_since.is_none() && !self.told_down
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -3,8 +3,8 @@
 use oneflight_store::StoreError;
 use serde_json::json;
 
-use super::Session;
 use super::link::{DIALING, LEAVING, Link};
+use super::{News, Session};
 use crate::clock::Moment;
 
 /// How much longer each time it joins again for the same gap.
@@ -34,9 +34,8 @@ impl Session {
                 .min(),
         };
         let heartbeat = self.link.is_connected().then_some(self.heartbeat.next);
-        let asked = !self.told_down || self.has_askers();
-        let outage = self.down_since.filter(|_| asked && self.trouble.is_some());
-        let outage = outage.map(|since| since.saturating_add(patience.outage));
+        let asked = !self.told_outage || self.has_askers();
+        let outage = self.outage_at().filter(|_| asked);
         [link, heartbeat, outage].into_iter().flatten().min()
     }
 
@@ -52,7 +51,10 @@ impl Session {
         if let Some(why) = self.outage(now) {
             self.fail_writes(now, &why);
             self.fail_waits(&why);
-            self.tell_down(&why);
+            if !std::mem::replace(&mut self.told_outage, true) {
+                self.told_down = true;
+                self.news.push(News::Down(why));
+            }
         }
     }
 

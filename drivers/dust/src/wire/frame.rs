@@ -1,7 +1,11 @@
 //! The five fields of a Phoenix channel frame, as JSON text or as msgpack.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
+
+/// How deep what is read may go, so that the stack holds it: as deep as JSON may.
+const MOST_DEEP: usize = 128;
 
 /// How frames are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +74,11 @@ impl Frame {
     pub(crate) fn decode(message: &Message) -> Result<Self, Garbled> {
         let (join_ref, reference, topic, event, payload) = match message {
             Message::Text(text) => serde_json::from_str(text).map_err(|_| Garbled)?,
-            Message::Binary(bytes) => rmp_serde::from_slice(bytes).map_err(|_| Garbled)?,
+            Message::Binary(bytes) => {
+                let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+                deserializer.set_max_depth(MOST_DEEP);
+                Deserialize::deserialize(&mut deserializer).map_err(|_| Garbled)?
+            }
         };
         Ok(Self {
             join_ref,

@@ -322,6 +322,23 @@ proptest! {
         }
     }
 
+    /// However deep it goes: what reads it must not run out of stack.
+    #[test]
+    fn any_depth(depth in 0..5000_usize, list in any::<bool>(), open in any::<bool>()) {
+        let mut said = Said::new(settings("store:test/blog", Wire::Json));
+        said.with(|session| session.reach(ms(0), 0));
+        said.with(|session| session.opened(ms(0), ms(0), None));
+        let level: (&[u8], &str, &str) = if list { (&[0x91], "[", "]") } else { (&[0x81, 0xa1, b'a'], "{\"a\":", "}") };
+        let mut bytes = b"\x95\xc0\xc0\xafstore:test/blog\xa5event\x82\xa9store_seq\x01\xa5value".to_vec();
+        bytes.extend(level.0.repeat(depth));
+        bytes.push(0xc0);
+        said.receive(ms(1), &Message::Binary(bytes.into()));
+        let close = if open { String::new() } else { level.2.repeat(depth) };
+        let value = format!("{}1{close}", level.1.repeat(depth));
+        let text = format!(r#"[null,null,"store:test/blog","event",{{"store_seq":2,"op":"set","path":"k","value":{value}}}]"#);
+        said.receive(ms(1), &Message::Text(text));
+    }
+
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC*") {
         let mut said = Said::new(settings("store:test/blog", Wire::Json));

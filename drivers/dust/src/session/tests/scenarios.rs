@@ -406,6 +406,44 @@ fn an_outage_fails_calls_after_a_while_and_ends() {
 }
 
 #[test]
+fn the_first_call_does_not_wait_for_who_takes_connections_and_says_nothing() {
+    let mut said = Said::new(settings("store:test/blog", Wire::Json));
+    let (ticket, _) = said.with(|session| session.reach(ms(0), 0));
+    said.with(|session| session.opened(ms(0), ms(10), None));
+    said.with(|session| session.tick(ms(4999)));
+    assert_eq!(said.answer(ticket), None);
+    assert_eq!(said.session.deadline(), Some(ms(5000)));
+    said.with(|session| session.tick(ms(5000)));
+    assert!(matches!(
+        said.answer(ticket),
+        Some(Err(Failure::Store(StoreError::Unavailable(_))))
+    ));
+    // It waits on, and there is no hurry any more.
+    assert_eq!(said.session.deadline(), Some(ms(10_010)));
+}
+
+/// Whoever came to watch after the connection was lost is told, too, that it does not come back.
+#[test]
+fn an_outage_that_lasts_is_told_again() {
+    let mut world = up(1);
+    world.client(0, |session, now| {
+        session.news();
+        session.closed(now, "cut");
+    });
+    let mut said = world.clients.remove(0).said;
+    let news = said.session.news();
+    assert!(matches!(news[..], [News::Down(_)]), "{news:?}");
+    let mut now = ms(1_000_000);
+    for _ in 0..3 {
+        said.with(|session| session.dial_failed(now, StoreError::unavailable("nobody there")));
+        now += ms(2000);
+        said.with(|session| session.tick(now));
+    }
+    let news = said.session.news();
+    assert!(matches!(news[..], [News::Down(_)]), "{news:?}");
+}
+
+#[test]
 fn a_channel_that_crashes_is_joined_again() {
     let mut world = up(1);
     world.pass(3000);
@@ -448,6 +486,42 @@ fn a_store_made_anew_is_told_as_a_gap() {
     );
     assert_eq!(world.clients[0].said.session.mirror.seqs.through(), 0);
     assert_eq!(world.clients[0].said.session.mirror.rows().count(), 0);
+}
+
+/// Nobody is told that there is nothing, before it is known what there is.
+#[test]
+fn a_store_put_back_is_not_taken_for_an_empty_one() {
+    let mut said = Said::new(settings("store:test/blog", Wire::Json));
+    said.with(|session| session.reach(ms(0), 0));
+    said.with(|session| session.opened(ms(0), ms(0), None));
+    let from = |join: &str, event: &str, payload: serde_json::Value| {
+        let reference = (event == "phx_reply").then_some(join);
+        Message::Text(json!([join, reference, "store:test/blog", event, payload]).to_string())
+    };
+    let joined = |seq: u64| json!({"status": "ok", "response": {"store_seq": seq}});
+    said.receive(ms(1), &from("1", "phx_reply", joined(9)));
+    said.receive(
+        ms(1),
+        &from("1", "catch_up_complete", json!({"through_seq": 9})),
+    );
+    assert!(said.session.is_up());
+    // It joins again, and the server is back at an earlier state.
+    said.with(|session| session.closed(ms(2), "cut"));
+    said.with(|session| session.tick(ms(2)));
+    said.with(|session| session.opened(ms(2), ms(2), None));
+    said.receive(ms(3), &from("2", "phx_reply", joined(5)));
+    assert!(!said.session.is_up(), "the mirror is empty");
+    said.receive(
+        ms(3),
+        &from("3", "phx_reply", json!({"status": "ok", "response": {}})),
+    );
+    assert!(!said.session.is_up());
+    said.receive(ms(4), &from("4", "phx_reply", joined(5)));
+    said.receive(
+        ms(4),
+        &from("4", "catch_up_complete", json!({"through_seq": 5})),
+    );
+    assert!(said.session.is_up());
 }
 
 #[test]

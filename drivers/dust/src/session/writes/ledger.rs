@@ -140,6 +140,15 @@ impl Ledger {
         }
     }
 
+    /// Those to be sent, like that: in the time that those take, however many are sent.
+    pub(super) fn queued(&self, such: impl Fn(&Pending, Moment) -> bool) -> Vec<u64> {
+        let such = self.queued.iter().filter(|(at, number)| {
+            let pending = self.pending.get(number);
+            pending.is_some_and(|pending| such(pending, *at))
+        });
+        such.map(|(_, number)| *number).collect()
+    }
+
     pub(super) fn numbers(&self, such: impl Fn(&Pending) -> bool) -> Vec<u64> {
         let such = self.pending.iter().filter(|(_, pending)| such(pending));
         such.map(|(number, _)| *number).collect()
@@ -175,10 +184,13 @@ impl Ledger {
 
     /// All who wait leave.
     pub(super) fn leave_all(&mut self) -> Vec<Ticket> {
-        for pending in self.pending.values_mut() {
-            pending.askers.clear();
+        let askers = std::mem::take(&mut self.askers);
+        for number in askers.values() {
+            if let Some(pending) = self.pending.get_mut(number) {
+                pending.askers.clear();
+            }
         }
-        let mut askers: Vec<_> = std::mem::take(&mut self.askers).into_keys().collect();
+        let mut askers: Vec<_> = askers.into_keys().collect();
         askers.sort_unstable();
         askers
     }

@@ -193,11 +193,9 @@ impl Session {
         }
         // What was sent may yet turn out to have happened; a lease is given up as long as it may live.
         const LONGEST: Duration = Duration::from_secs(60);
-        let over = |pending: &Pending| match pending.stage {
-            Stage::Queued(at) => !pending.own || at.saturating_add(LONGEST) <= now,
-            Stage::Sent { .. } | Stage::Unsettled => false,
-        };
-        for number in self.writes.numbers(over) {
+        let over =
+            |pending: &Pending, at: Moment| !pending.own || at.saturating_add(LONGEST) <= now;
+        for number in self.writes.queued(over) {
             self.writes.remove(number);
         }
     }
