@@ -524,6 +524,28 @@ fn a_store_put_back_is_not_taken_for_an_empty_one() {
     assert!(said.session.is_up());
 }
 
+/// However much is told live meanwhile.
+#[test]
+fn who_is_not_told_the_end_of_the_past_connects_again() {
+    let mut said = Said::new(settings("store:test/blog", Wire::Json));
+    said.with(|session| session.reach(ms(0), 0));
+    said.with(|session| session.opened(ms(0), ms(0), None));
+    let ok = json!({"status": "ok", "response": {"store_seq": 1}});
+    let joined = json!(["1", "1", "store:test/blog", "phx_reply", ok]);
+    said.receive(ms(0), &Message::Text(joined.to_string()));
+    let event = |join: Option<&str>, seq: u64| {
+        let event = json!({"op": "set", "path": "k", "value": "v", "store_seq": seq});
+        Message::Text(json!([join, null, "store:test/blog", "event", event]).to_string())
+    };
+    said.receive(ms(9000), &event(Some("1"), 1));
+    for seq in 2..12 {
+        assert_eq!(said.dials, 1, "the past goes on until {seq}");
+        said.receive(ms(9000 + 900 * seq), &event(None, seq));
+    }
+    said.with(|session| session.tick(ms(19_000)));
+    assert!(said.hung_up);
+}
+
 #[test]
 fn a_silent_server_is_found_out() {
     let mut world = up(1);
