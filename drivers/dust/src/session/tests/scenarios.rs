@@ -368,6 +368,25 @@ fn a_short_rate_limit_is_waited_for_and_a_long_one_is_told() {
 }
 
 #[test]
+fn what_nobody_waits_for_waits_for_a_short_rate_limit_too() {
+    let mut world = up(1);
+    let ticket = world.client(0, |session, now| {
+        session.write(now, lease("l", 60_000, "me"))
+    });
+    world.settle();
+    let token = Token::new(granted(world.answer(0, ticket))).unwrap();
+    let sent = world.client(0, |session, now| {
+        session.limited_until = Some(now + ms(1500));
+        session.release(now, path("l"), token);
+        session.is_releasing(&path("l"), token)
+    });
+    assert!(sent, "given up later");
+    world.pass(1600);
+    world.settle();
+    assert!(world.store().entry("l").is_none());
+}
+
+#[test]
 fn who_is_not_let_in_is_told_at_once_and_tries_again_later() {
     let mut world = World::with(1, oneflight_test_dust::Token::full("another"));
     let ticket = world.client(0, |session, now| session.write(now, lease("l", 1000, "me")));
