@@ -272,3 +272,52 @@ fn what_a_snapshot_does_not_show_does_not_come_back() {
     assert!(apply(&mut mirror, event(5, Op::Set, "k", json!("deleted at 8"))).is_empty());
     assert_eq!(what(&mirror, "k"), None);
 }
+
+/// What stands, by whom.
+fn standing(mirror: &Mirror) -> Vec<(String, u64, String)> {
+    let there = mirror.rows().filter(|(_, row)| row.what != What::Gone);
+    there
+        .map(|(path, row)| {
+            let what = match &row.what {
+                What::Text(text) => format!("{:?}", text.value),
+                other => format!("{other:?}"),
+            };
+            (path.text().to_string(), row.seq, what)
+        })
+        .collect()
+}
+
+proptest::proptest! {
+    /// Maps and what stands within them, too.
+    #[test]
+    fn in_any_order_the_same_stands(
+        ops in proptest::collection::vec((0..4_usize, 0..4_usize), 1..12),
+        order in proptest::collection::vec(proptest::prelude::any::<u16>(), 12),
+        twice in proptest::prelude::any::<bool>(),
+    ) {
+        let events: Vec<_> = (1..).zip(&ops).map(|(seq, (at, op))| {
+            let key = ["a", "a/b", "a/b/c", "a/d"][*at];
+            match op {
+                0 => event(seq, Op::Set, key, json!("text")),
+                1 => event(seq, Op::Set, key, json!({"b": "map", "d": "map"})),
+                2 => event(seq, Op::Merge, key, json!({"b": "merge"})),
+                _ => event(seq, Op::Delete, key, Value::Null),
+            }
+        }).collect();
+        let mut told = mirror(&[], 1000);
+        for event in &events {
+            apply(&mut told, event.clone());
+        }
+        let mut shuffled: Vec<_> = order.into_iter().zip(&events).collect();
+        shuffled.sort_by_key(|(place, event)| (*place, event.seq));
+        let mut late = mirror(&[], 1000);
+        for (_, event) in &shuffled {
+            apply(&mut late, (*event).clone());
+            if twice {
+                apply(&mut late, (*event).clone());
+            }
+        }
+        proptest::prop_assert_eq!(standing(&late), standing(&told));
+        proptest::prop_assert_eq!(late.cleared.len(), 0);
+    }
+}

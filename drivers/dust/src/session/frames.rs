@@ -33,6 +33,10 @@ impl Session {
         }
         // What belongs to an earlier join.
         let current = frame.join_ref.as_deref() == self.link.join();
+        // What is told live is no sign that the rest of the past will come.
+        if current && let Link::CatchingUp { told, .. } = &mut self.link {
+            *told = now;
+        }
         match &*frame.event {
             "event" => self.event(now, frame.join_ref.is_none(), &mut frame.payload),
             "snapshot" if current => {
@@ -62,7 +66,7 @@ impl Session {
     }
 
     fn complete(&mut self, now: Moment, payload: &Value) {
-        let Link::CatchingUp { join } = &self.link else {
+        let Link::CatchingUp { join, .. } = &self.link else {
             return;
         };
         let join = join.clone();
@@ -126,7 +130,7 @@ impl Session {
 
     fn joined(&mut self, now: Moment, join: String, joined: Joined) {
         self.permitted(joined);
-        self.link = Link::CatchingUp { join };
+        self.link = Link::CatchingUp { join, told: now };
         if joined.seq < self.mirror.seqs.through() {
             // Somebody has made the store anew, or has put back a copy.
             self.tell_down(&StoreError::unavailable(

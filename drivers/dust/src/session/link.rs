@@ -26,8 +26,8 @@ pub(super) enum Link {
     Dialing { since: Moment },
     /// The join under this reference is not answered.
     Joining { join: String, since: Moment },
-    /// Joined, and told of the past.
-    CatchingUp { join: String },
+    /// Joined, and told of the past, last at this moment.
+    CatchingUp { join: String, told: Moment },
     /// Joined, and told of everything as it happens.
     Up { join: String, since: Moment },
     /// About to join again.
@@ -66,7 +66,7 @@ impl Link {
     pub(super) fn join(&self) -> Option<&str> {
         match self {
             Self::Joining { join, .. }
-            | Self::CatchingUp { join }
+            | Self::CatchingUp { join, .. }
             | Self::Up { join, .. }
             | Self::Leaving { join, .. } => Some(join),
             Self::Idle | Self::Waiting { .. } | Self::Dialing { .. } => None,

@@ -26,7 +26,7 @@ impl Session {
             Link::Joining { since, .. } => {
                 Some(since.max(&self.heard).saturating_add(patience.answer))
             }
-            Link::CatchingUp { .. } => Some(self.heard.saturating_add(patience.answer)),
+            Link::CatchingUp { told, .. } => Some(told.saturating_add(patience.answer)),
             Link::Leaving { since, .. } => Some(since.saturating_add(LEAVING)),
             Link::Up { .. } => [self.gap_over(), self.writes_due()]
                 .into_iter()
@@ -75,7 +75,7 @@ impl Session {
             {
                 self.lose(now, lost("the join"));
             }
-            Link::CatchingUp { .. } if self.heard.saturating_add(patience.answer) <= now => {
+            Link::CatchingUp { told, .. } if told.saturating_add(patience.answer) <= now => {
                 self.lose(now, lost("with all of the past"));
             }
             Link::Leaving { since, .. } if since.saturating_add(LEAVING) <= now => self.left(now),

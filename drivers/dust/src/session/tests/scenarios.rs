@@ -368,6 +368,25 @@ fn a_short_rate_limit_is_waited_for_and_a_long_one_is_told() {
 }
 
 #[test]
+fn what_nobody_waits_for_waits_for_a_short_rate_limit_too() {
+    let mut world = up(1);
+    let ticket = world.client(0, |session, now| {
+        session.write(now, lease("l", 60_000, "me"))
+    });
+    world.settle();
+    let token = Token::new(granted(world.answer(0, ticket))).unwrap();
+    let sent = world.client(0, |session, now| {
+        session.limited_until = Some(now + ms(1500));
+        session.release(now, path("l"), token);
+        session.is_releasing(&path("l"), token)
+    });
+    assert!(sent, "given up later");
+    world.pass(1600);
+    world.settle();
+    assert!(world.store().entry("l").is_none());
+}
+
+#[test]
 fn who_is_not_let_in_is_told_at_once_and_tries_again_later() {
     let mut world = World::with(1, oneflight_test_dust::Token::full("another"));
     let ticket = world.client(0, |session, now| session.write(now, lease("l", 1000, "me")));
@@ -522,6 +541,28 @@ fn a_store_put_back_is_not_taken_for_an_empty_one() {
         &from("4", "catch_up_complete", json!({"through_seq": 5})),
     );
     assert!(said.session.is_up());
+}
+
+/// However much is told live meanwhile.
+#[test]
+fn who_is_not_told_the_end_of_the_past_connects_again() {
+    let mut said = Said::new(settings("store:test/blog", Wire::Json));
+    said.with(|session| session.reach(ms(0), 0));
+    said.with(|session| session.opened(ms(0), ms(0), None));
+    let ok = json!({"status": "ok", "response": {"store_seq": 1}});
+    let joined = json!(["1", "1", "store:test/blog", "phx_reply", ok]);
+    said.receive(ms(0), &Message::Text(joined.to_string()));
+    let event = |join: Option<&str>, seq: u64| {
+        let event = json!({"op": "set", "path": "k", "value": "v", "store_seq": seq});
+        Message::Text(json!([join, null, "store:test/blog", "event", event]).to_string())
+    };
+    said.receive(ms(9000), &event(Some("1"), 1));
+    for seq in 2..12 {
+        assert_eq!(said.dials, 1, "the past goes on until {seq}");
+        said.receive(ms(9000 + 900 * seq), &event(None, seq));
+    }
+    said.with(|session| session.tick(ms(19_000)));
+    assert!(said.hung_up);
 }
 
 #[test]

@@ -172,8 +172,7 @@ impl Session {
 
     /// Waits for the end of a rate limit, or does not.
     fn hold(&mut self, now: Moment, number: u64, after: Duration) {
-        let waits = self.writes.get(number).is_some_and(|pending| !pending.own);
-        if waits && after <= self.settings.patience.rate_limit {
+        if after <= self.settings.patience.rate_limit {
             let after = after.max(Duration::from_millis(1));
             self.writes
                 .set_stage(number, Stage::Queued(now.saturating_add(after)));
