@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
@@ -14,7 +15,8 @@ fn main() -> ExitCode {
     match cli::main() {
         Ok(code) => code,
         Err(error) => {
-            cli::print::line(format_args!("error: {error}"));
+            // There is nobody left to tell when standard error is gone.
+            writeln!(io::stderr().lock(), "error: {error}").ok();
             ExitCode::from(2)
         }
     }

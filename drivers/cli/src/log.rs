@@ -3,6 +3,7 @@
 use std::io::stderr;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Begins to tell, if there is a filter. Without one nothing of this is even set up.
@@ -21,11 +22,25 @@ pub(crate) fn tell(filter: Option<&str>) {
 
 /// A filter that makes sense.
 pub(crate) fn filter(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
+    let known = match text
+        .split(',')
+        .map(str::trim)
+        .find(|part| is_no_level(part))
+    {
+        Some(word) => Err(format!("there is no level {word:?}")),
+        None => EnvFilter::try_new(text).map_err(|error| error.to_string()),
+    };
+    match known {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!(
             "{error}; name a level (error, warn, info, debug, trace), or a part and its level, such as \
              oneflight::lease=debug"
         )),
     }
+}
+
+/// A word that looks like a level, and is none. It would count as the name of a part that says nothing.
+fn is_no_level(word: &str) -> bool {
+    let is_word = !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphabetic());
+    is_word && word != "oneflight" && word.parse::<LevelFilter>().is_err()
 }

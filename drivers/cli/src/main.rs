@@ -30,7 +30,7 @@ mod waiting;
 
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Order};
@@ -86,6 +86,11 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
         // It may be a URL with a password.
         text = text.replace(value, &store_url::without_password(value));
+    }
+    if error.kind() == ErrorKind::UnknownArgument && std::env::args_os().all(|arg| arg != "--") {
+        // In front of the usage, which shows it, too.
+        let tip = "\n\n  tip: the command stands behind `--`, as in: oneflight run KEY -- COMMAND\n\nUsage: oneflight run";
+        text = text.replacen("\n\nUsage: oneflight run", tip, 1);
     }
     say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     Code::USAGE.into()

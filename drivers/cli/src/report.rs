@@ -66,7 +66,8 @@ impl Report<'_> {
         }
         if !landing.coordinated && !warned {
             say(format_args!(
-                "{key}: not coordinated: the store was out of reach, so others may have run the command, too"
+                "{key}: not coordinated: the store was out of reach, so others may have run the command, too \
+                 (--log warn says why)"
             ));
         }
         if args.verbose {

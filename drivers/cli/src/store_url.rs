@@ -65,7 +65,7 @@ pub(crate) enum BadUrl {
     )]
     Memory,
     #[error("{0}")]
-    Server(StoreError),
+    Server(Arc<str>),
     #[error(
         "unknown scheme {0:?}; this program knows sqlite:PATH, redis://HOST:PORT and \
          dust+wss://HOST/ORG/STORE"
@@ -84,7 +84,7 @@ impl FromStr for StoreUrl {
             Some(("sqlite", path)) => Ok(Self::Sqlite(Some(path_of(path).into()))),
             Some((scheme, _)) if SERVERS.contains(&scheme) => {
                 // Opening it connects to nobody.
-                RedisStore::open(url).map_err(BadUrl::Server)?;
+                RedisStore::open(url).map_err(|error| BadUrl::Server(reason(&error)))?;
                 Ok(Self::Redis(ServerUrl(url.to_owned())))
             }
             Some(("dust" | "dust+ws" | "dust+wss", _)) => Ok(Self::Dust(url.parse())),
@@ -94,6 +94,14 @@ impl FromStr for StoreUrl {
             }
             _ => Err(BadUrl::NoScheme(url.to_owned())),
         }
+    }
+}
+
+/// Why an address is none: no store has refused anything yet.
+fn reason(error: &StoreError) -> Arc<str> {
+    match error {
+        StoreError::Refused(reason) => Arc::clone(reason),
+        error => error.to_string().into(),
     }
 }
 
@@ -221,6 +229,7 @@ mod tests {
             let told = url.parse::<StoreUrl>().unwrap_err().to_string();
             assert!(!told.contains("secret"), "{told}");
             assert!(told.contains("redis://host:6379/0"), "{told}");
+            assert!(told.starts_with("this is no address"), "{told}");
         }
         assert_eq!(without_password("x://a:b@c@h:1/2"), "x://…@h:1/2");
         assert_eq!(without_password("sqlite:a"), "sqlite:a");

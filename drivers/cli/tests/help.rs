@@ -64,3 +64,12 @@ fn every_shell_has_its_completions() {
         }
     }
 }
+
+#[test]
+fn a_forgotten_separator_is_told() {
+    let place = Place::new();
+    let ended = place.oneflight(["run", "greeting", "echo"]);
+    assert_eq!(ended.code(), Some(2), "{ended:?}");
+    let told = ended.stderr();
+    assert!(told.contains("oneflight run KEY -- COMMAND"), "{told}");
+}

@@ -66,4 +66,10 @@ fn a_filter_that_makes_no_sense_is_explained() {
     for word in ["--log", "oneflight=loud", "debug", "oneflight::lease=debug"] {
         assert!(said.contains(word), "no {word} in: {said}");
     }
+    let refused = place.oneflight(["status", "--log", "dbug"]);
+    assert_eq!(refused.code(), Some(2));
+    let said = refused.stderr();
+    for word in ["no level \"dbug\"", "info"] {
+        assert!(said.contains(word), "no {word} in: {said}");
+    }
 }

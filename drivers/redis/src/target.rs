@@ -8,8 +8,10 @@ use crate::fault::Place;
 pub(crate) fn open(url: impl IntoConnectionInfo) -> Result<Client, StoreError> {
     // The error says what is wrong with it, never what it is: there may be a password in it.
     Client::open(url).map_err(|error| {
+        let error = error.to_string();
+        let why = error.trim_end_matches(" - InvalidClientConfig");
         StoreError::refused(format_args!(
-            "this is no address of a Redis server: {error}; one looks like redis://host:6379/0"
+            "this is no address of a Redis server: {why}; one looks like redis://host:6379/0"
         ))
     })
 }

@@ -19,7 +19,11 @@ fn open(files: &[PathBuf]) -> Result<Trace> {
         let opened = File::open(file).map_err(|error| format!("{name}: {error}"))?;
         all = Box::new(all.chain(opened));
     }
-    Ok(read(BufReader::new(all))?)
+    let names = || files.iter().map(|file| file.display().to_string());
+    read(BufReader::new(all)).map_err(|error| {
+        let names = names().collect::<Vec<_>>().join(" ");
+        format!("{names}: {error}; a trace or a recording is one JSON object a line").into()
+    })
 }
 
 pub(super) fn check(files: &[PathBuf]) -> Result<ExitCode> {

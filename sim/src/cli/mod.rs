@@ -222,7 +222,11 @@ fn seeds(text: &str) -> std::result::Result<std::ops::Range<u64>, String> {
             .parse::<u64>()
             .map_err(|error| format!("{text:?}: {error}"))
     };
-    Ok(number(from)?..number(until)?)
+    let (from, until) = (number(from)?, number(until)?);
+    if from >= until {
+        return Err("there is no seed in it: A..B is without B".into());
+    }
+    Ok(from..until)
 }
 
 pub(crate) fn main() -> Result<ExitCode> {

@@ -135,9 +135,11 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
     if let Some(path) = &options.trace {
         write(path, &lines)?;
     }
+    let mut drawn = None;
     if let Some(path) = &options.timeline {
         let page = timeline::of_run(plan, bug, reproducer);
         std::fs::write(path, page)?;
+        drawn = Some(path.display());
     }
     if let Some(path) = &options.save {
         let mut plan = plan.clone();
@@ -157,6 +159,9 @@ fn one(options: &Run, plan: &Plan, reproducer: &str) -> Result<ExitCode> {
     print!("{}", words(plan));
     for violation in &violations {
         say!("{violation}");
+    }
+    if let Some(path) = drawn {
+        say!("drawn: {path}");
     }
     if violations.is_empty() {
         return Ok(ExitCode::SUCCESS);
