@@ -99,10 +99,10 @@ impl FromStr for StoreUrl {
 
 /// Why an address is none: no store has refused anything yet.
 fn reason(error: &StoreError) -> Arc<str> {
-    match error {
-        StoreError::Refused(reason) => Arc::clone(reason),
-        error => error.to_string().into(),
+    if let StoreError::Refused(reason) = error {
+        return Arc::clone(reason);
     }
+    error.to_string().into()
 }
 
 /// `sqlite:///srv/x.db` means the same file as `sqlite:/srv/x.db`.
