@@ -132,18 +132,17 @@ pub(super) fn s5_redundant(
     if garbled == value.revision {
         return None;
     }
-    let refused = call.judged.is_some_and(|(revision, judgement)| {
-        revision == value.revision && judgement != Judgement::Stale
-    });
-    if refused {
+    let verdicts = [(call.judged, call.judged_floor), call.judged_before];
+    let mut known = verdicts
+        .iter()
+        .filter_map(|(judged, floor)| Some(((*judged)?, *floor)));
+    let verdict = known.find(|((revision, _), _)| *revision == value.revision);
+    if verdict.is_some_and(|((_, judgement), _)| judgement != Judgement::Stale) {
         return None;
     }
     // Whoever has judged it did so by the floor known then: a verdict stands, even if the answer to the
     // call's first claim comes so late that only then it tells that the value is newer than the call.
-    let floor = match call.judged {
-        Some((revision, _)) if revision == value.revision => call.judged_floor,
-        Some(_) | None => call.floor,
-    };
+    let floor = verdict.map_or(call.floor, |(_, floor)| floor);
     let newer = matches!((value.token, floor), (Some(token), Some(floor)) if token > floor);
     let young = !freshness.predicate
         && freshness

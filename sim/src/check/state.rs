@@ -151,6 +151,8 @@ pub(super) struct CallState {
     pub(super) judged: Option<(Revision, Judgement)>,
     /// The floor that was known when it did.
     pub(super) judged_floor: Option<Token>,
+    /// The same of the revision it judged before that one: a newer one may come between its grant and its fill.
+    pub(super) judged_before: (Option<(Revision, Judgement)>, Option<Token>),
     /// It was told to fill, and has not begun: it may be judging what had come before.
     pub(super) ordered_to_fill: bool,
     /// A value satisfied it.

@@ -94,6 +94,12 @@ impl Checker {
                 .judged
                 .is_none_or(|(revision, _)| revision <= verdict.revision)
         {
+            if call
+                .judged
+                .is_none_or(|(revision, _)| revision < verdict.revision)
+            {
+                call.judged_before = (call.judged, call.judged_floor);
+            }
             call.judged = Some((verdict.revision, verdict.judgement));
             call.judged_floor = call.floor;
         }

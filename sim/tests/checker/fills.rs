@@ -187,6 +187,12 @@ fn s5_a_value_that_is_no_value_to_somebody_is_no_reason() {
         let mut story = granted(|_| {});
         story.calls(CAT).judges(CAT, 1, judgement);
         story.fills(BOB, 2).passes();
+        // Since then it has judged a newer one, which came after its grant.
+        granted(|_| {})
+            .judges(BOB, 1, judgement)
+            .judges(BOB, 7, judgement)
+            .fills(BOB, 2)
+            .passes();
         // That was about another revision.
         granted(|_| {})
             .judges(BOB, 7, judgement)
