@@ -139,7 +139,10 @@ impl Checker {
             Event::LockReleased | Event::WatchLost => flight.reasons += 1,
             Event::Fenced { .. } | Event::LeaseLost { .. } => {
                 flight.reasons += 2;
-                flight.publish = None;
+                // That a lease is lost answers a renewal: the publish may still go unanswered.
+                if matches!(event, Event::Fenced { .. }) {
+                    flight.publish = None;
+                }
                 let token = flight.token;
                 flight.lost = token;
                 let state = self.state.node(node);
