@@ -335,7 +335,9 @@ impl Checker {
         if let Some(value) = value {
             let due = at + bounds.trip + 2 * bounds.wake + self.state.slack();
             self.state.node(watcher).each_open_call(key, |_, call| {
-                let new = call.judged.is_none_or(|judged| judged.0 < value.revision);
+                let new = call
+                    .judged
+                    .is_none_or(|judged| judged.revision < value.revision);
                 let any = call
                     .freshness
                     .is_some_and(|it| !it.predicate && it.max_age.is_none());

@@ -43,7 +43,7 @@ impl State {
         let (since, due, revision) = call.prompt?;
         let late = self.at > due
             && !self.is_disturbed(node, since, due)
-            && call.judged.is_none_or(|judged| judged.0 <= revision);
+            && call.judged.is_none_or(|judged| judged.revision <= revision);
         late.then(|| {
             story!(
                 "revision {revision}, committed at {since} ns, satisfies a call that listens, and \

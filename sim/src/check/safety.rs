@@ -132,17 +132,14 @@ pub(super) fn s5_redundant(
     if garbled == value.revision {
         return None;
     }
-    let verdicts = [(call.judged, call.judged_floor), call.judged_before];
-    let mut known = verdicts
-        .iter()
-        .filter_map(|(judged, floor)| Some(((*judged)?, *floor)));
-    let verdict = known.find(|((revision, _), _)| *revision == value.revision);
-    if verdict.is_some_and(|((_, judgement), _)| judgement != Judgement::Stale) {
+    let mut verdicts = call.judged.iter().chain(&call.judged_before);
+    let verdict = verdicts.find(|judged| judged.revision == value.revision);
+    if verdict.is_some_and(|judged| judged.judgement != Judgement::Stale) {
         return None;
     }
     // Whoever has judged it did so by the floor known then: a verdict stands, even if the answer to the
     // call's first claim comes so late that only then it tells that the value is newer than the call.
-    let floor = verdict.map_or(call.floor, |(_, floor)| floor);
+    let floor = verdict.map_or(call.floor, |judged| judged.floor);
     let newer = matches!((value.token, floor), (Some(token), Some(floor)) if token > floor);
     let young = !freshness.predicate
         && freshness
@@ -278,13 +275,14 @@ pub(super) fn s9_allowed(call: &CallState, outcome: Outcome) -> Option<String> {
 /// it has seen.
 pub(super) fn s10_stale(call: &CallState, outcome: Outcome) -> Option<String> {
     let revision = outcome.revision().filter(|_| is_stale(outcome))?;
-    let newer = call.judged.filter(|(judged, _)| *judged > revision);
+    let newer = call.judged.filter(|judged| judged.revision > revision);
     if newer.is_none() && call.satisfied.is_none() {
         return None;
     }
     Some(story!(
         "stale revision {revision}, though it judged {:?} and was satisfied by {:?}",
-        call.judged,
+        call.judged
+            .map(|judged| (judged.revision, judged.judgement)),
         call.satisfied
     ))
 }

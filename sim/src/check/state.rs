@@ -1,6 +1,6 @@
 //! What the checker remembers: constant state per key, per call, per flight.
 
-use oneflight_core::{Attempt, Judgement, Policy, Revision, Token};
+use oneflight_core::{Attempt, Judgement, Policy, Revision, Token, Verdict};
 
 use crate::trace::{Digest, Fault, Freshness, Key, Nanos, NodeId};
 
@@ -124,6 +124,15 @@ pub(super) struct NodeState {
     pub(super) ticks: u32,
 }
 
+/// A verdict of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged {
+    pub(super) revision: Revision,
+    pub(super) judgement: Judgement,
+    /// The floor that was known to the call.
+    pub(super) floor: Option<Token>,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallState {
     pub(super) known: bool,
@@ -147,12 +156,10 @@ pub(super) struct CallState {
     pub(super) fenced: bool,
     /// Its last fill's publish was acknowledged.
     pub(super) acknowledged: Option<Revision>,
-    /// The last revision it judged, and how.
-    pub(super) judged: Option<(Revision, Judgement)>,
-    /// The floor that was known when it did.
-    pub(super) judged_floor: Option<Token>,
-    /// The same of the revision it judged before that one: a newer one may come between its grant and its fill.
-    pub(super) judged_before: (Option<(Revision, Judgement)>, Option<Token>),
+    /// The last revision it judged.
+    pub(super) judged: Option<Judged>,
+    /// The one before that: a newer one may come between its grant and its fill.
+    pub(super) judged_before: Option<Judged>,
     /// It was told to fill, and has not begun: it may be judging what had come before.
     pub(super) ordered_to_fill: bool,
     /// A value satisfied it.
@@ -170,6 +177,21 @@ pub(super) struct CallState {
 impl CallState {
     pub(super) fn is_open(&self) -> bool {
         self.known && !self.landed && !self.left
+    }
+
+    /// It judges a revision, again or for the first time; what is older than the last one it judged counts
+    /// no more.
+    pub(super) fn judges(&mut self, verdict: &Verdict) {
+        match self.judged {
+            Some(last) if last.revision > verdict.revision => return,
+            Some(last) if last.revision == verdict.revision => {}
+            last => self.judged_before = last,
+        }
+        self.judged = Some(Judged {
+            revision: verdict.revision,
+            judgement: verdict.judgement,
+            floor: self.floor,
+        });
     }
 }
 

@@ -89,19 +89,8 @@ impl Checker {
         let last = self.state.node(node).last_arrived(key);
         let call = self.state.call(node, passenger);
         // What it judges once it is told to land comes too late.
-        if !call.ordered_to_land
-            && call
-                .judged
-                .is_none_or(|(revision, _)| revision <= verdict.revision)
-        {
-            if call
-                .judged
-                .is_none_or(|(revision, _)| revision < verdict.revision)
-            {
-                call.judged_before = (call.judged, call.judged_floor);
-            }
-            call.judged = Some((verdict.revision, verdict.judgement));
-            call.judged_floor = call.floor;
+        if !call.ordered_to_land {
+            call.judges(verdict);
         }
         match verdict.judgement {
             // What a newer revision has replaced meanwhile satisfies nobody.
