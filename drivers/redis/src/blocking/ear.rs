@@ -12,7 +12,7 @@ use super::desk::Desk;
 use crate::call;
 use crate::fault;
 use crate::message::Push;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, OUTAGE, QUIET, RESPONSE_TIMEOUT};
+use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, QUIET, RESPONSE_TIMEOUT};
 
 /// How long a read lasts at most: so long after the store the thread may end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -68,8 +68,10 @@ fn hear(desk: &Desk) {
             let error = fault::of_connection(&desk.place, &error);
             desk.hub.disconnected(number, &error);
             let refused = matches!(error, StoreError::Refused(_));
-            if refused || lost.elapsed() >= OUTAGE {
+            if refused {
                 desk.hub.ended(&error);
+            } else {
+                desk.hub.out_of_reach(lost.elapsed(), &error);
             }
             if since.elapsed() > LAST_DELAY {
                 delay = FIRST_DELAY;

@@ -16,7 +16,7 @@ use crate::call;
 use crate::fault::{self, Place};
 use crate::hub::{Hub, Pair};
 use crate::message::Push;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, OUTAGE, TICK};
+use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, TICK};
 
 /// More requests than can be on their way to a connection.
 const NO_WAITING: usize = 1 << 24;
@@ -98,8 +98,10 @@ pub(crate) async fn keep(link: Arc<Link>) {
             }
             Err(error) => {
                 let refused = matches!(error, StoreError::Refused(_));
-                if refused || lost.elapsed() >= OUTAGE {
+                if refused {
                     link.hub.ended(&error);
+                } else {
+                    link.hub.out_of_reach(lost.elapsed(), &error);
                 }
                 link.hub.leave_idle(Instant::now(), drop);
                 link.phase.send_modify(|phase| {
