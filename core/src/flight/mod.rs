@@ -453,7 +453,7 @@ impl Flight {
     }
 
     /// How long to wait for an answer: not nothing, lest what is not answered be sent in a loop.
-    fn store_timeout(&self) -> Duration {
+    pub(crate) fn store_timeout(&self) -> Duration {
         self.policy.store_timeout.max(SHORTEST_TIMEOUT)
     }
 
