@@ -292,3 +292,23 @@ fn who_is_told_to_fill_is_asked_nothing() {
     assert_eq!(put(&mut process, 10), []);
     assert_eq!(process.arrived(Some(Attempt::new(2)), 11, true), []);
 }
+
+#[test]
+fn a_lost_lease_is_claimed_anew_whoever_is_satisfied() {
+    for (judgement, lands) in [
+        (Judgement::Absent, None),
+        (Judgement::Fresh, Some(awaited(8))),
+        (Judgement::Malformed, Some(Outcome::Malformed)),
+    ] {
+        let (mut process, _) = granted_while_judging(patient(60));
+        let _ = process.board(2, patient(60));
+        let _ = judged(&mut process, 2, 8, Judgement::Stale);
+        let _ = process.pass_until(11_000);
+        let _ = process.answer(|attempt| Event::LeaseLost { attempt });
+        let orders = judged(&mut process, 1, 8, judgement);
+        let landed = lands.map(|outcome| (1, outcome));
+        assert_eq!(landings(&orders), landed.into_iter().collect::<Vec<_>>());
+        assert_eq!(orders.last(), Some(&claim(1, 5, 8)));
+        assert_eq!(process.phase(), Some(Phase::Claiming));
+    }
+}
