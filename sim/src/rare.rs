@@ -34,6 +34,9 @@ pub fn what_it_takes(before: &str, event: &str, after: &str) -> Option<&'static 
             "judged absent" | "judged stale" | "judged fresh" | "judged malformed",
             "claiming",
         ) => Some("a value comes from a watch just before the grant, and is judged after it"),
+        ("filling locally", "judged malformed", "none") => Some(
+            "what does not decode comes just before the store is found unreachable, and is judged after",
+        ),
         _ => None,
     }
 }

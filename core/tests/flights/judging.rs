@@ -270,6 +270,13 @@ fn who_does_without_the_store_judges_first_too() {
 
     let mut process = claiming();
     assert_eq!(
+        judged(&mut process, 1, 8, Judgement::Malformed),
+        [land(1, Outcome::Malformed), retired(1)]
+    );
+    process.assert_quiescent();
+
+    let mut process = claiming();
+    assert_eq!(
         judged(&mut process, 1, 8, Judgement::Stale),
         [fill(1, 1, 2, None)]
     );
