@@ -109,6 +109,7 @@ fn left(before: &str, event: &str, after: &str) -> Option<&'static str> {
     let to_claims = matches!(event, "lease granted" | "held" | "arrived from claim");
     let failures = matches!(event, "unavailable" | "refused");
     let reason = match before {
+        "filling" | "filling locally" if judged => return judged_before(before, event, after),
         "filling" | "filling locally" | "publishing" => {
             if to_claims || judged || event == "boarded" {
                 "who fills or publishes is not to be stopped by news"
@@ -153,6 +154,16 @@ fn left(before: &str, event: &str, after: &str) -> Option<&'static str> {
         _ => return confirms(event),
     };
     Some(reason)
+}
+
+/// A fill is held until its caller has judged what had come before.
+fn judged_before(before: &str, event: &str, after: &str) -> Option<&'static str> {
+    let satisfied = matches!(event, "judged fresh" | "judged malformed");
+    match (before, after) {
+        ("filling locally", "claiming") => Some("the store has been tried on behalf of all aboard"),
+        (_, "none") if !satisfied => Some("who is not satisfied fills, or claims anew"),
+        _ => None,
+    }
 }
 
 /// What says no more than what is so.

@@ -1,5 +1,5 @@
 //! Which transitions of a key's flight can happen though batches of random runs have not met them, and
-//! what it takes. `core/tests/flights/rare.rs` and `answers.rs` show each group.
+//! what it takes. `core/tests/flights/rare.rs`, `answers.rs` and `judging.rs` show each group.
 
 /// What it takes to reach a triple of phase, event, next phase; `None` if that is not known.
 #[must_use]
@@ -28,6 +28,15 @@ pub fn what_it_takes(before: &str, event: &str, after: &str) -> Option<&'static 
             "arrived from watch" | "forgotten arrived",
             "none" | "claiming",
         ) => Some("its pilot judged a value before it heard of the lease that makes it fresh"),
+        ("filling", "judged fresh" | "judged malformed", "none")
+        | (
+            "filling",
+            "judged absent" | "judged stale" | "judged fresh" | "judged malformed",
+            "claiming",
+        ) => Some("a value comes from a watch just before the grant, and is judged after it"),
+        ("filling locally", "judged malformed", "none") => Some(
+            "what does not decode comes just before the store is found unreachable, and is judged after",
+        ),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::{Deadline, Flight, State, Why};
 use crate::{
     Attempt, Command, Commands, Event, FillResult, Instant, Lease, OnFenced, OnUnavailable,
-    Outcome, Revision, Token, Unpublished, Warning,
+    Outcome, Revision, Token, Unpublished, Verdict, Warning,
 };
 
 /// The least time between two renewals, however short the lease, and before a fill is overdue.
@@ -216,6 +216,49 @@ impl Flight {
             | Event::Released { .. } => {}
         }
         self.state = State::Filling { fill, hold };
+    }
+
+    /// The fill that was ordered is to begin only now: it was held until its caller had judged what came
+    /// before. A lease that was lost meanwhile is not filled under.
+    pub(crate) fn fill_after_all(&mut self, now: Instant, known: Verdict) -> Commands {
+        self.now = self.now.max(now);
+        self.note(known);
+        let mut out = Commands::none();
+        match self.state {
+            State::Filling { hold, .. } if hold.taken => {
+                self.waited = true;
+                self.claim(&mut out);
+            }
+            State::Filling { fill, mut hold } => {
+                out.push(Command::Fill {
+                    attempt: fill,
+                    lease: Some(hold.lease),
+                });
+                // Nobody was warned yet, and the fill has all its time.
+                hold.overdue = self.overdue();
+                hold.warned = false;
+                if hold.renewal == Renewal::Stopped {
+                    hold.renewal = Renewal::Due(self.now);
+                }
+                self.state = State::Filling { fill, hold };
+            }
+            State::FillingLocally { fill, .. } => {
+                out.push(Command::Fill {
+                    attempt: fill,
+                    lease: None,
+                });
+                let overdue = self.overdue();
+                self.state = State::FillingLocally { fill, overdue };
+            }
+            State::Claiming { .. }
+            | State::Waiting { .. }
+            | State::BackingOff { .. }
+            | State::Publishing { .. }
+            | State::Departing { .. }
+            | State::Releasing { .. }
+            | State::Landed => {}
+        }
+        out
     }
 
     fn fill_done(&mut self, hold: Hold, result: FillResult, out: &mut Commands) {

@@ -147,9 +147,9 @@ pub enum Phase {
     Waiting,
     /// A pause before the next claim.
     BackingOff,
-    /// The fill runs under a lease.
+    /// The fill runs under a lease, or waits for its caller to judge what had come before.
     Filling,
-    /// The fill runs without a lease.
+    /// The fill runs without a lease, or waits for its caller's judgement, too.
     FillingLocally,
     /// The value is at the store.
     Publishing,
@@ -453,7 +453,7 @@ impl Flight {
     }
 
     /// How long to wait for an answer: not nothing, lest what is not answered be sent in a loop.
-    fn store_timeout(&self) -> Duration {
+    pub(crate) fn store_timeout(&self) -> Duration {
         self.policy.store_timeout.max(SHORTEST_TIMEOUT)
     }
 

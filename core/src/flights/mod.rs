@@ -10,6 +10,8 @@
 //! - A pilot that leaves or runs out of patience hands over to the next passenger: a lease in hand
 //!   changes hands without a trip to the store, to one who has judged what the fill is to replace. If
 //!   there is none, or nobody is left, it is released.
+//! - A pilot that is judging when its lease comes does not fill before its verdict is in: if it is
+//!   satisfied, it lands, and the lease is for the next.
 //! - A pilot's failed fill ends the calls of those aboard with the same error ([`OnAbort::Share`]), or
 //!   the next one takes off under a new lease ([`OnAbort::Promote`]).
 //!

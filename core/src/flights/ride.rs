@@ -38,6 +38,8 @@ struct Current {
     fill_line: PassengerId,
     /// The claim that was answered by a value which the pilot has yet to judge.
     newer: Option<(Attempt, Option<Token>)>,
+    /// The fill may begin, but its pilot is judging what might satisfy it: for how long that is waited for.
+    held: Option<Instant>,
     /// The token of the lease last held.
     token: Option<Token>,
     /// The revision its fill was published under.
@@ -215,7 +217,7 @@ impl Ride {
         }
         let pilot = current.pilot;
         let busy = match current.flight.phase() {
-            Phase::Filling | Phase::FillingLocally => pilot,
+            Phase::Filling | Phase::FillingLocally => pilot.filter(|_| current.held.is_none()),
             // Whatever has come, who publishes what it has filled lands with that; and if its predicate
             // panics, it is not to fail over a value that stands.
             Phase::Publishing => pilot.filter(|_| current.flight.publishes_its_own()),
@@ -264,33 +266,29 @@ impl Ride {
         {
             return self.pilot_judges(air, key, id);
         }
-        let outcome = match verdict.judgement {
-            Judgement::Fresh => {
-                let waited = self
-                    .flight
-                    .as_ref()
-                    .is_none_or(|current| current.flight.has_waited());
-                let revision = verdict.revision;
-                if waited {
-                    Outcome::Awaited {
-                        revision: Some(revision),
-                    }
-                } else {
-                    Outcome::Cached {
-                        revision,
-                        stale: false,
-                    }
-                }
-            }
-            Judgement::Malformed => Outcome::Malformed,
-            Judgement::Absent | Judgement::Stale => {
-                self.grounded = true;
-                self.land_those_who_do_not_wait(air, key);
-                return;
-            }
+        let Some(outcome) = self.outcome_of(verdict) else {
+            self.grounded = true;
+            return self.land_those_who_do_not_wait(air, key);
         };
         self.passengers.remove(&id);
         land(air, key, id, outcome);
+    }
+
+    /// How the call ends of who judges so, if that ends it.
+    fn outcome_of(&self, verdict: Verdict) -> Option<Outcome> {
+        let revision = verdict.revision;
+        let flight = self.flight.as_ref().map(|current| &current.flight);
+        match verdict.judgement {
+            Judgement::Fresh if flight.is_none_or(Flight::has_waited) => Some(Outcome::Awaited {
+                revision: Some(revision),
+            }),
+            Judgement::Fresh => Some(Outcome::Cached {
+                revision,
+                stale: false,
+            }),
+            Judgement::Malformed => Some(Outcome::Malformed),
+            Judgement::Absent | Judgement::Stale => None,
+        }
     }
 
     /// Tells the flight what its pilot thinks, once the pilot has thought.
@@ -303,6 +301,9 @@ impl Ride {
             return;
         }
         let verdict = passenger.known;
+        if current.held.take().is_some() {
+            return self.pilot_judges_before_its_fill(air, key, pilot, verdict);
+        }
         let event = match current.newer.take() {
             Some((attempt, latest)) => Event::Newer {
                 attempt,
@@ -312,6 +313,27 @@ impl Ride {
             None => Event::KeyEvent { verdict },
         };
         self.step(air, key, &event);
+    }
+
+    /// The fill was held until this verdict: it begins, or its pilot lands, and the lease is for the next.
+    fn pilot_judges_before_its_fill<K: Ord + Clone>(
+        &mut self,
+        air: &mut Air<K>,
+        key: &K,
+        pilot: PassengerId,
+        verdict: Verdict,
+    ) {
+        if let Some(outcome) = self.outcome_of(verdict) {
+            self.passengers.remove(&pilot);
+            land(air, key, pilot, outcome);
+            return self.replace_pilot(air, key);
+        }
+        let Some(current) = &mut self.flight else {
+            return;
+        };
+        let before = current.flight.phase();
+        let commands = current.flight.fill_after_all(air.now, verdict);
+        self.carry_out(air, key, before, commands);
     }
 
     pub(super) fn left<K: Ord + Clone>(&mut self, air: &mut Air<K>, key: &K, id: PassengerId) {
@@ -362,6 +384,7 @@ impl Ride {
             return;
         };
         current.pilot = successor;
+        current.held = None;
         let event = match successor.and_then(|id| self.passengers.get(&id)) {
             Some(next) => Event::HandedOver {
                 policy: next.policy,
@@ -395,7 +418,8 @@ impl Ride {
         let judging = current.newer.is_some();
         // A value under way is published for those who come, even if nobody is aboard now.
         let flies_on = self.passengers.len() > 1 || current.flight.phase() == Phase::Publishing;
-        let impatient = judging || flies_on && current.flight.impatient_at() <= air.now;
+        let overtime = current.held.is_some_and(|until| until <= air.now);
+        let impatient = judging || overtime || flies_on && current.flight.impatient_at() <= air.now;
         match current.pilot.filter(|_| impatient) {
             // The pilot does not want to wait any longer; the others do.
             Some(pilot) => {
@@ -457,6 +481,7 @@ impl Ride {
             claim_line: (Attempt::new(0), PassengerId(0)),
             fill_line: PassengerId(0),
             newer: None,
+            held: None,
             token: None,
             published: None,
         });
@@ -481,6 +506,9 @@ impl Ride {
         let after = current.flight.phase();
         if after != Phase::Claiming {
             current.newer = None;
+        }
+        if !matches!(after, Phase::Filling | Phase::FillingLocally) {
+            current.held = None;
         }
         let ended = before != after;
         if let Event::Published { revision, .. } = *event
@@ -541,13 +569,14 @@ impl Ride {
         for command in &*commands {
             match *command {
                 Command::Fill { attempt, lease } => {
-                    current.fill_line = next_id;
                     current.token = lease.map(|lease| lease.token);
                     if let Some(passenger) = current.pilot {
-                        // What it was asked to judge may have gone under: it is asked again.
-                        if let Some(pilot) = self.passengers.get_mut(&passenger) {
-                            pilot.asked = pilot.known.revision;
+                        let pilot = self.passengers.get(&passenger);
+                        if pilot.is_some_and(Passenger::is_judging) {
+                            current.held = Some(current.judges_until(air.now));
+                            continue;
                         }
+                        current.fill_line = next_id;
                         air.orders.push(Order::Fill {
                             flight: Air::flight_id(key, number),
                             passenger,
@@ -556,6 +585,8 @@ impl Ride {
                         });
                     }
                 }
+                // No fill has begun that could be warned.
+                Command::WarnLeaseLost { .. } if current.held.is_some() => {}
                 Command::Land(outcome) => landing = Some(outcome),
                 Command::Claim { attempt, .. } => {
                     current.claim_line = (attempt, next_id);
@@ -718,7 +749,19 @@ impl Current {
                 return patience;
             }
         }
-        super::due(&self.flight)
+        let flight = super::due(&self.flight);
+        self.held.map_or(flight, |until| flight.min(until))
+    }
+
+    /// How long the pilot may judge before its fill: for as long as it would wait. One that does not wait is
+    /// given the time that the store would be.
+    fn judges_until(&self, now: Instant) -> Instant {
+        let patience = self.flight.patience();
+        if patience < Instant::NEVER {
+            patience
+        } else {
+            now.after(self.flight.store_timeout())
+        }
     }
 }
 

@@ -130,32 +130,24 @@ impl Laws {
                 assert_eq!(ordered_for(order), key, "{notice:?}: {order:?}");
             }
         }
-        self.who_is_judging_is_handed_no_lease(notice, orders, cells);
+        self.who_is_judging_is_not_told_to_fill(orders, cells);
         self.no_lease_leaks(process, notice, orders, flights);
     }
 
     /// It may be satisfied: it is not to fill before it has judged what stands now.
-    fn who_is_judging_is_handed_no_lease(
+    fn who_is_judging_is_not_told_to_fill(
         &self,
-        notice: &Notice<Key>,
         orders: &[Order<Key>],
         cells: &BTreeMap<Key, Cell>,
     ) {
-        let granted = |event: &Event| matches!(event, Event::LeaseGranted { .. });
-        if matches!(notice, Notice::Answered { event, .. } if granted(event)) {
-            return;
-        }
         for order in orders {
             if let Order::Fill {
-                flight,
-                passenger,
-                lease: Some(_),
-                ..
+                flight, passenger, ..
             } = order
             {
                 let (caller, cell) = (&self.callers[passenger], &cells[&flight.key]);
                 let judging = caller.asked > caller.judged && caller.asked.get() == cell.revision;
-                assert!(!judging, "{passenger:?} is judging, and handed a lease");
+                assert!(!judging, "{passenger:?} is judging, and told to fill");
             }
         }
     }
@@ -258,7 +250,7 @@ impl Laws {
     /// A caller judges.
     pub(crate) fn judges(&mut self, passenger: PassengerId, verdict: Verdict) {
         let caller = self.callers.get_mut(&passenger).unwrap();
-        caller.judged = verdict.revision;
+        caller.judged = caller.judged.max(verdict.revision);
         if verdict.judgement == Judgement::Fresh && verdict.revision == caller.asked {
             caller.satisfied_by = Some(verdict.revision);
         }

@@ -8,6 +8,7 @@
 mod answers;
 mod faults;
 mod interleavings;
+mod judging;
 mod laws;
 mod passengers;
 mod rare;

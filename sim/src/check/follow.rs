@@ -277,7 +277,7 @@ impl Checker {
         let flown = flights.get((flight as usize).wrapping_sub(1));
         let lost = token.is_some() && flown.is_some_and(|flight| flight.lost == token);
         let at = self.state.at;
-        self.state.call(node, passenger.0).ordered_to_fill = false;
+        self.state.call(node, passenger.0);
         let call = self.state.known_call(node, passenger.0);
         let (satisfied, late) = (safety::s7_fill(call), self.state.l5_degrade(node, call));
         self.report("S7 RideOrFill", node, Some(key), satisfied);

@@ -185,6 +185,14 @@ pub(super) fn s7_fill(call: &CallState) -> Option<String> {
     ))
 }
 
+/// S7 `RideOrFill`: no call is told to fill while it judges the last revision that has come, which may
+/// satisfy it.
+pub(super) fn s7_judging(call: &CallState, last: Revision) -> Option<String> {
+    let judging = call.judging;
+    (judging > Revision::NEVER && judging >= last)
+        .then(|| story!("it is told to fill while it judges revision {judging}"))
+}
+
 /// S7 `RideOrFill`: no call lands `Awaited` after its own fill, unless that fill was fenced.
 pub(super) fn s7_awaited(call: &CallState, outcome: Outcome) -> Option<String> {
     let own = !call.fenced && call.computed.is_some();

@@ -160,8 +160,10 @@ pub(super) struct CallState {
     pub(super) judged: Option<Judged>,
     /// The one before that: a newer one may come between its grant and its fill.
     pub(super) judged_before: Option<Judged>,
-    /// It was told to fill, and has not begun: it may be judging what had come before.
-    pub(super) ordered_to_fill: bool,
+    /// The revision it was asked to judge, until it has.
+    pub(super) judging: Revision,
+    /// While it was, the store was found unreachable.
+    pub(super) given_up: bool,
     /// A value satisfied it.
     pub(super) satisfied: Option<Revision>,
     /// The highest token granted before its flight's first claim since it began.

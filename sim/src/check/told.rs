@@ -1,9 +1,11 @@
 //! What the machines were told and what they ordered.
 
 use oneflight_core::{
-    Attempt, Command, Event, FillResult, Judgement, Notice, Order, Outcome, Token, Verdict, Warning,
+    Attempt, Command, Event, FillResult, Judgement, Notice, Order, Outcome, Revision, Token,
+    Verdict, Warning,
 };
 
+use super::state::CallState;
 use super::{Checker, liveness, safety};
 use crate::coverage::key_of;
 use crate::trace::{Key, Nanos, NodeId};
@@ -23,7 +25,7 @@ impl Checker {
                 self.state.call(node, passenger.0).policy = Some(*policy);
             }
             Notice::Answered { flight, event } => {
-                self.answered(node, flight.key, flight.number, event);
+                self.answered(node, now, flight.key, flight.number, event);
             }
             Notice::Arrived {
                 flight,
@@ -35,7 +37,7 @@ impl Checker {
                 state.flight(flight.number).reasons += 1;
                 state.arrived(flight.key, arrival.revision);
                 if let Some(attempt) = attempt {
-                    self.claim_answered(node, flight.key, flight.number, *attempt, *latest);
+                    self.claim_answered(node, now, flight.key, flight.number, *attempt, *latest);
                 }
             }
             Notice::Judged {
@@ -88,6 +90,9 @@ impl Checker {
         let set_back = self.state.key(key).set_back;
         let last = self.state.node(node).last_arrived(key);
         let call = self.state.call(node, passenger);
+        if call.judging <= verdict.revision {
+            call.judging = Revision::NEVER;
+        }
         // What it judges once it is told to land comes too late.
         if !call.ordered_to_land {
             call.judges(verdict);
@@ -97,7 +102,6 @@ impl Checker {
             Judgement::Fresh
                 if verdict.revision >= last
                     && verdict.revision > set_back
-                    && !call.ordered_to_fill
                     && !call.ordered_to_land =>
             {
                 call.satisfied = Some(verdict.revision);
@@ -110,15 +114,15 @@ impl Checker {
         }
     }
 
-    fn answered(&mut self, node: NodeId, key: Key, number: u64, event: &Event) {
+    fn answered(&mut self, node: NodeId, now: Nanos, key: Key, number: u64, event: &Event) {
         let flight = self.state.node(node).flight(number);
         match event {
             Event::LeaseGranted { attempt, token, .. } => {
                 flight.granted = Some(*token);
-                self.claim_answered(node, key, number, *attempt, Some(*token));
+                self.claim_answered(node, now, key, number, *attempt, Some(*token));
             }
             Event::Held { attempt, token, .. } => {
-                self.claim_answered(node, key, number, *attempt, *token);
+                self.claim_answered(node, now, key, number, *attempt, *token);
                 let state = self.state.key(key);
                 let ghost = state.lease.as_ref().filter(|_| !state.amnesia);
                 let story =
@@ -167,11 +171,13 @@ impl Checker {
     fn claim_answered(
         &mut self,
         node: NodeId,
+        now: Nanos,
         key: Key,
         number: u64,
         attempt: Attempt,
         token: Option<Token>,
     ) {
+        self.gives_up(node, now, key, number);
         let state = self.state.node(node);
         state.set_unreachable(key, false);
         let Some((_, _, aboard)) = state.flight(number).claim.filter(|it| it.0 == attempt) else {
@@ -194,17 +200,25 @@ impl Checker {
             Order::Command { flight, command } => {
                 self.commanded(node, now, flight.key, flight.number, command);
             }
-            Order::Judge { .. } => {}
+            Order::Judge {
+                passenger,
+                revision,
+                ..
+            } => self.state.call(node, passenger.0).judging = *revision,
             Order::Fill {
                 flight,
                 passenger,
                 lease,
                 ..
             } => {
-                self.state.call(node, passenger.0).ordered_to_fill = true;
+                let last = self.state.node(node).last_arrived(flight.key);
+                let judging = safety::s7_judging(self.state.call(node, passenger.0), last);
+                self.report("S7 RideOrFill", node, Some(flight.key), judging);
                 self.state.node(node).flight(flight.number).token = lease.map(|it| it.token);
                 if lease.is_none() {
-                    let unreachable = self.is_unreachable(node, now, flight.key, flight.number);
+                    let given_up = self.state.call(node, passenger.0).given_up;
+                    let unreachable =
+                        given_up || self.is_unreachable(node, now, flight.key, flight.number);
                     self.state.node(node).set_unreachable(flight.key, true);
                     self.state.node(node).flight(flight.number).local = true;
                     let story = safety::s15_degrade(unreachable);
@@ -242,6 +256,7 @@ impl Checker {
                 self.report("S8 OneLanding", node, Some(*key), again);
             }
             Order::Retired { flight } => {
+                self.gives_up(node, now, flight.key, flight.number);
                 let at = self.state.at;
                 self.state.node(node).flight(flight.number).retired = Some(at);
             }
@@ -260,6 +275,7 @@ impl Checker {
                 flight.claim = Some((*attempt, now, aboard));
                 flight.claims_ordered += 1;
                 flight.watching = false;
+                state.each_open_call(key, |_, call| call.given_up = false);
             }
             Command::Watch => (flight.watching, flight.unwatched) = (true, false),
             Command::Unwatch => {
@@ -289,6 +305,19 @@ impl Checker {
             Command::Fill { .. } | Command::Land(_) => {}
         }
         self.report("S12 CancelSafe", node, Some(key), story);
+    }
+
+    /// What tells that the store is unreachable is about to be forgotten. A fill without a lease may be held
+    /// until its caller has judged: it remembers.
+    fn gives_up(&mut self, node: NodeId, now: Nanos, key: Key, number: u64) {
+        let state = self.state.node(node);
+        let calls = state.open_calls(key).iter();
+        let mut calls = calls.filter_map(|passenger| state.call_ref(*passenger));
+        let judging = |call: &CallState| call.judging > Revision::NEVER;
+        if calls.any(judging) && self.is_unreachable(node, now, key, number) {
+            let state = self.state.node(node);
+            state.each_open_call(key, |_, call| call.given_up |= judging(call));
+        }
     }
 
     /// Whether the store was found unreachable: it said so, or has not answered a claim or a publish in

@@ -75,6 +75,14 @@ pub(super) fn fill_begins(step: &mut Step<'_>, node: usize, index: usize, token:
         .satisfied
         .map(|revision| format!("it fills though revision {revision} has satisfied it"));
     step.report("S7 RideOrFill", s7);
+    // S7: nor while it judges the last that has come, which may satisfy it.
+    let it = &step.state.nodes[node];
+    let last = it.arrived.filter(|arrived| arrived.revision >= it.news);
+    let s7 = last.filter(|_| call.asked).map(|arrived| {
+        let revision = arrived.revision;
+        format!("it fills while it judges revision {revision}")
+    });
+    step.report("S7 RideOrFill", s7);
     let Some(token) = token else {
         // S15 DegradeOnlyWhenUnreachable: a fill without a lease needs a store that was not reached.
         let reached = !step.state.nodes[node].disturbed;

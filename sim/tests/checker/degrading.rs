@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneflight_core::{Arrival, Attempt, Command, Event, Notice, Outcome};
+use oneflight_core::{Arrival, Attempt, Command, Event, Judgement, Notice, Outcome};
 use oneflight_sim::trace::{Fault, Nanos, What};
 
 use crate::story::Story;
@@ -118,6 +118,42 @@ fn s15_a_claim_without_an_answer_in_time_is_unreachable() {
         .leaves(ANN)
         .orders_fill(ANN, None)
         .breaks(&["S15"]);
+}
+
+/// The fill is held until its caller has judged what had come before.
+#[test]
+fn s15_what_was_found_out_while_it_judged_stands() {
+    let found_out = |judging: bool, time| {
+        let mut story = Story::new();
+        story.calls(ANN).joins(ALF);
+        if judging {
+            story.arrives(ALF, 1).asks_to_judge(ALF, 1);
+        }
+        story.local_ahead = time;
+        story
+    };
+    for (judging, time, broken) in [
+        (true, TIMEOUT, &[][..]),
+        (true, TIMEOUT - 1, &["S15"]),
+        (false, TIMEOUT, &["S15"]),
+    ] {
+        let story = found_out(judging, time);
+        // The claim is answered after all.
+        let answered = story.branch(|it| {
+            it.hears_held(ANN, 1).judges(ALF, 1, Judgement::Stale);
+        });
+        answered
+            .branch(|it| _ = it.orders_fill(ALF, None))
+            .breaks(broken);
+        // But who claims again has another reason to wait for.
+        answered
+            .branch(|it| _ = it.claims_again(ANN).orders_fill(ALF, None))
+            .breaks(&["S15"]);
+        // Or its flight is over long since.
+        let mut over = story.branch(|it| _ = it.retires(ANN));
+        over.wait(1).judges(ALF, 1, Judgement::Stale);
+        over.orders_fill(ALF, None).breaks(broken);
+    }
 }
 
 #[test]

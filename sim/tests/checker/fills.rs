@@ -1,8 +1,6 @@
 //! S5 `NoRedundantFill`, S6 `ExcusedDuplicates`, S7 `RideOrFill`.
 
-use oneflight_core::{
-    Attempt, Event, Judgement, OnAbort, Order, Outcome, PassengerId, Unpublished,
-};
+use oneflight_core::{Event, Judgement, OnAbort, Outcome, Unpublished};
 use oneflight_sim::trace::{Fault, Nanos};
 
 use crate::story::Story;
@@ -411,38 +409,36 @@ fn s7_no_fill_after_a_value_that_satisfies() {
     story.fills(BOB, 1).passes();
 }
 
-/// A grant has come while it was judging what had come before: it fills, as it was told to.
+/// A grant has come while it was judging what had come before: the fill has to wait for the verdict.
 #[test]
-fn s7_who_is_told_to_fill_is_satisfied_by_nothing_that_it_judges_then() {
-    let told = |judges_first: bool| {
+fn s7_who_judges_is_not_told_to_fill() {
+    let mut story = Story::new();
+    story.calls(BOB).hears_unavailable(BOB);
+    story.arrives(BOB, 1).asks_to_judge(BOB, 1);
+    story
+        .branch(|it| _ = it.orders_fill(BOB, None))
+        .breaks(&["S7"]);
+    story
+        .branch(|it| {
+            it.judges(BOB, 1, Judgement::Stale).orders_fill(BOB, None);
+        })
+        .passes();
+    // What was before counts no more.
+    story
+        .branch(|it| _ = it.arrives(BOB, 2).orders_fill(BOB, None))
+        .passes();
+    story.asks_to_judge(BOB, 2).judges(BOB, 1, Judgement::Stale);
+    story.orders_fill(BOB, None).breaks(&["S7"]);
+}
+
+#[test]
+fn s7_what_it_judges_between_the_order_and_the_fill_counts() {
+    for (judgement, broken) in [(Judgement::Fresh, &["S7"][..]), (Judgement::Stale, &[])] {
         let mut story = Story::new();
-        story.calls(BOB);
-        let (flight, passenger) = (story.flight(BOB), PassengerId(BOB.call));
-        let order = Order::Fill {
-            flight,
-            passenger,
-            attempt: Attempt::new(99),
-            lease: None,
-        };
-        story.hears(
-            BOB,
-            Event::Unavailable {
-                attempt: Attempt::new(1),
-            },
-        );
-        if judges_first {
-            story.judges(BOB, 1, Judgement::Fresh);
-        }
-        story.orders(BOB, order);
-        if !judges_first {
-            story.judges(BOB, 1, Judgement::Fresh);
-        }
-        story.fill_began(BOB, None);
-        let found = story.judge();
-        found.iter().any(|it| it.invariant.starts_with("S7"))
-    };
-    assert!(told(true));
-    assert!(!told(false));
+        story.calls(BOB).hears_unavailable(BOB);
+        story.orders_fill(BOB, None).judges(BOB, 1, judgement);
+        story.fill_began(BOB, None).breaks(broken);
+    }
 }
 
 #[test]

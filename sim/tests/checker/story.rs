@@ -282,6 +282,16 @@ impl Story {
         self.told(who, notice, vec![])
     }
 
+    /// It is asked to judge a revision.
+    pub(crate) fn asks_to_judge(&mut self, who: Who, number: u64) -> &mut Self {
+        let order = Order::Judge {
+            key: self.key,
+            passenger: PassengerId(who.call),
+            revision: revision(number),
+        };
+        self.orders(who, order)
+    }
+
     pub(crate) fn judges(&mut self, who: Who, number: u64, judgement: Judgement) -> &mut Self {
         let verdict = Verdict {
             revision: revision(number),
