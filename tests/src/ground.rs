@@ -204,7 +204,7 @@ impl Ground for Redis {
 
     fn open_for_threads(&self) -> Arc<dyn Store> {
         let store = oneflight_redis::blocking::RedisStore::open(self.url());
-        Arc::new(Offload::new(store.unwrap()))
+        Arc::new(store.unwrap())
     }
 }
 

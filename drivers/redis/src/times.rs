@@ -16,7 +16,6 @@ pub(crate) const QUIET: Duration = Duration::from_secs(10);
 pub(crate) const OUTAGE: Duration = Duration::from_secs(3);
 
 /// How often all this is looked after.
-#[cfg(feature = "tokio")]
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 
 /// Between attempts to connect: the first delay, and the longest.

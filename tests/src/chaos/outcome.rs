@@ -43,9 +43,8 @@ impl Outcome {
             ));
         }
         let (start, end) = (&self.start, &self.end);
-        // A process with the tokio driver has one connection for everything; one with the blocking
-        // driver has one to listen, and one for each of the two threads that ask.
-        let most = self.plan.processes.div_ceil(2) + self.plan.processes / 2 * 3;
+        // A process has one connection for everything, whatever its driver.
+        let most = self.plan.processes;
         if end.connections > most {
             return Err(format!(
                 "{} connections, at first {}, at most {most} are due",

@@ -19,7 +19,7 @@ use super::link::{Link, Phase, keep};
 use super::up::Up;
 use crate::call::{self, Call};
 use crate::fault::Place;
-use crate::hub::{Hears, Hub};
+use crate::hub::Hub;
 use crate::layout::Channels;
 use crate::line::{self, Way};
 use crate::profile::PROFILE;
@@ -73,7 +73,7 @@ impl RedisStore {
         let database = client.get_connection_info().redis_settings().db();
         let channels = Channels::new(database);
         let link = Link {
-            hub: Arc::new(Hub::new(channels, Hears::Each, move || ring.notify_one())),
+            hub: Arc::new(Hub::new(channels, move || ring.notify_one())),
             client,
             place,
             bell,
