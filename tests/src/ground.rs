@@ -7,7 +7,7 @@ use std::time::Duration;
 use oneflight_dust::DustStore;
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{KeyStatus, MemoryStore, Offload, Store, blocking};
+use oneflight_store::{KeyStatus, MemoryStore, Store, blocking};
 use oneflight_test_dust::{DustServer, STORE, TOKEN};
 use oneflight_test_servers::{Config, Proxy, RedisServer};
 use tokio::runtime::Builder;
