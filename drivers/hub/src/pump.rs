@@ -4,17 +4,17 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_core::{Command, FlightId};
-use oneflight_store::{Change, KeyState, StoreError, Subscription, WatchEvent};
+use oneflight_store::{Change, KeyState, StoreError, Subscription, WatchEvent, Watcher};
 
 use crate::hub::{Hub, Names, Todo, Work};
-use crate::observe::Up;
+use crate::observe::{Pushes, Up};
 use crate::request::{Answer, Underway};
 use crate::timers::Timers;
 
@@ -43,6 +43,29 @@ pub struct Pump {
     timers: Timers,
     /// When to end whatever is left to do: a while after the last handle is gone.
     give_up: Option<oneflight_core::Instant>,
+}
+
+/// Hears for a flight what its store pushes.
+struct OfFlight {
+    flight: FlightId<Names>,
+    patience: Duration,
+    pushes: Pushes,
+    hub: Weak<Hub>,
+}
+
+impl Watcher for OfFlight {
+    fn notify(&self, event: WatchEvent) {
+        if let WatchEvent::Key(key) = &event {
+            self.pushes.heard(key);
+        }
+        if let Some(hub) = self.hub.upgrade() {
+            hub.watched(self.flight.clone(), event);
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
 }
 
 /// When a [`Pump`] is to be turned again.
@@ -141,16 +164,13 @@ impl Pump {
         match errand.command {
             Command::Watch => {
                 let (key, lock) = (Arc::clone(&flight.key.key), flight.key.lock());
-                let watched = flight.clone();
                 let hub = Arc::downgrade(&self.hub);
                 let pushes = self.hub.meters.pushes();
-                let watcher = move |event| {
-                    if let WatchEvent::Key(key) = &event {
-                        pushes.heard(key);
-                    }
-                    if let Some(hub) = hub.upgrade() {
-                        hub.watched(watched.clone(), event);
-                    }
+                let watcher = OfFlight {
+                    flight: flight.clone(),
+                    patience: errand.patience,
+                    pushes,
+                    hub,
                 };
                 let watch = self.hub.store.watch(key, lock, Arc::new(watcher));
                 let watched = self.hub.meters.watch();

@@ -65,6 +65,7 @@ impl Hub {
             command,
             ttl,
             value,
+            patience: _,
         } = errand;
         let (store, names, number) = (&self.store, &flight.key, Some(flight.number));
         let key = Arc::clone(&names.key);

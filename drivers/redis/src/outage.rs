@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use oneflight_store::StoreError;
 
 use crate::hub::Hub;
-use crate::times::{FIRST_DELAY, LAST_DELAY, OUTAGE};
+use crate::times::{FIRST_DELAY, LAST_DELAY};
 
 /// From the loss of a connection to the next one; what follows at once upon a connection that did not
 /// last is the same outage still, as far as delays go.
@@ -33,12 +33,14 @@ impl Outage {
         self.next_delay()
     }
 
-    /// One more connection could not be made: those who watch are told so, if it is time; how long to
+    /// One more connection could not be made: those who watch are told so, if they are not to wait; how long to
     /// wait before the next one.
     pub(crate) fn goes_on(&mut self, hub: &Hub, error: &StoreError) -> Duration {
         let refused = matches!(error, StoreError::Refused(_));
-        if refused || self.since.elapsed() >= OUTAGE {
+        if refused {
             hub.ended(error);
+        } else {
+            hub.out_of_reach(self.since.elapsed(), error);
         }
         hub.leave_idle(Instant::now(), drop);
         self.next_delay()

@@ -11,10 +11,6 @@ pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long nothing may be heard before it is asked whether there is still somebody.
 pub(crate) const QUIET: Duration = Duration::from_secs(10);
 
-/// How long there may be no connection before those who watch are told so: then each of them claims, and learns
-/// that the store is out of reach. A server that restarts is back sooner.
-pub(crate) const OUTAGE: Duration = Duration::from_secs(3);
-
 /// How often all this is looked after.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 

@@ -5,12 +5,16 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
-use oneflight_store::{Bytes, Change, Claim, Renewal, Revision, StoreError, WatchEvent};
+use oneflight_store::{
+    Bytes, Change, Claim, Renewal, Revision, StoreError, WatchEvent, Watcher, default_lock,
+};
 use oneflight_test_servers::time::until;
 use oneflight_test_servers::{Config, Direction, Lost, Proxy, RedisServer};
 
@@ -31,6 +35,7 @@ both! {
     a_server_that_falls_silent_is_given_up
     a_dead_server_is_unavailable_until_it_is_back
     a_watch_of_a_dead_server_ends
+    a_watch_lasts_as_long_as_its_watcher_is_patient
     nothing_is_left_of_a_store
     two_locks_in_one_slot_are_asked_for
     what_the_docs_permit_is_enough
@@ -345,6 +350,42 @@ fn a_watch_of_a_dead_server_ends(open: Open) {
     let heard = watch(&store, "key");
     let revision = fill(&store, "key", revision, "again");
     hears(&heard, revision);
+}
+
+/// Who is patient still hears of what comes after the outage, who is not is told of the outage.
+fn a_watch_lasts_as_long_as_its_watcher_is_patient(open: Open) {
+    struct Watching(Duration, Sender<WatchEvent>);
+    impl Watcher for Watching {
+        fn notify(&self, event: WatchEvent) {
+            drop(self.1.send(event));
+        }
+        fn patience(&self) -> Duration {
+            self.0
+        }
+    }
+    let mut server = RedisServer::new();
+    let store = open(&server.url());
+    let [(patient, told), (hasty, ended)] = [LONG, Duration::from_millis(200)].map(|patience| {
+        let (tell, told) = channel();
+        let watcher = Arc::new(Watching(patience, tell));
+        let watch = store.watch("key".into(), default_lock("key").into(), watcher);
+        (watch, told)
+    });
+    let revision = fill(&store, "key", Revision::NEVER, "value");
+    server.kill();
+    let bound = Duration::from_secs(20);
+    while !matches!(ended.recv_timeout(bound).unwrap(), WatchEvent::Ended(_)) {}
+    server.restart();
+    until("an answer", || store.read("key".into()).ok());
+    let revision = fill(&store, "key", revision, "again");
+    loop {
+        match told.recv_timeout(bound).unwrap() {
+            WatchEvent::Key(key) if key.revision == revision => break,
+            WatchEvent::Ended(error) => panic!("{error}"),
+            _ => {}
+        }
+    }
+    drop((patient, hasty));
 }
 
 fn nothing_is_left_of_a_store(open: Open) {

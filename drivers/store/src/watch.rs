@@ -5,6 +5,7 @@
 //! whoever it concerns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oneflight_core::Revision;
 
@@ -32,6 +33,12 @@ pub enum WatchEvent {
 pub trait Watcher: Send + Sync + 'static {
     /// Something is so now.
     fn notify(&self, event: WatchEvent);
+
+    /// How long the store may be out of reach before the watch is to end: three seconds, unless the
+    /// watcher says otherwise. A store that notices outages later says so in its docs.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(3)
+    }
 }
 
 impl<F: Fn(WatchEvent) + Send + Sync + 'static> Watcher for F {

@@ -159,6 +159,7 @@ impl Hub {
                 flight: flight.clone(),
                 command: Command::Unwatch,
                 ttl: Duration::ZERO,
+                patience: Duration::ZERO,
                 value: None,
             }));
             ((), Some(Notice::Answered { flight, event }))

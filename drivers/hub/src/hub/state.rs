@@ -188,11 +188,13 @@ impl State {
             | Command::Fill { .. }
             | Command::Land(_) => {}
         }
-        let ttl = self.flights.policy(&flight).map(|policy| policy.lease_ttl);
+        let policy = self.flights.policy(&flight).unwrap_or_default();
         self.outbox.push(Work::Errand(Errand {
             flight,
             command,
-            ttl: ttl.unwrap_or_default(),
+            ttl: policy.lease_ttl,
+            // The other half is for the claim that follows.
+            patience: policy.store_timeout / 2,
             value,
         }));
         calls.pump = true;

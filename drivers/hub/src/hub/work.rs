@@ -43,6 +43,8 @@ pub(crate) struct Errand {
     pub(crate) command: Command,
     /// How long a lease is to live, for a claim or a renewal.
     pub(crate) ttl: Duration,
+    /// How long the store may be out of reach before a watch is to end.
+    pub(crate) patience: Duration,
     /// The value, for a publish or a put, which stays on its desk until the flight retires.
     pub(crate) value: Option<(Bytes, Option<Duration>)>,
 }

@@ -29,7 +29,7 @@ mod sighting;
 mod words;
 
 pub(crate) use journey::{Journey, hits_are_told, tell_hit};
-pub(crate) use meters::{Held, Meters, Up};
+pub(crate) use meters::{Held, Meters, Pushes, Up};
 pub(crate) use reply::Reply;
 pub(crate) use sighting::{Degraded, Sighting};
 pub(crate) use words::{Ending, Fault, StoreCall};

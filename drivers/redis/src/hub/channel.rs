@@ -192,6 +192,18 @@ impl Channel {
         taken.extend(gone.map(|hearer| hearer.slot));
     }
 
+    pub(super) fn take_impatient(
+        &mut self,
+        outage: Duration,
+        taken: &mut Vec<Arc<Slot<dyn Watcher>>>,
+    ) {
+        let gone = self.hearers.extract_if(.., |it| {
+            let watcher = it.slot.get();
+            watcher.is_some_and(|watcher| watcher.patience() <= outage)
+        });
+        taken.extend(gone.map(|hearer| hearer.slot));
+    }
+
     /// One more hears; whether it could be told how things stand.
     pub(super) fn hear(&mut self, mut hearer: Hearer) -> bool {
         self.touch();

@@ -305,6 +305,17 @@ impl Hub {
         }
     }
 
+    /// There has been no connection for so long: those whose patience is over are told so. Then each of
+    /// them claims, and learns that the store is out of reach.
+    pub(crate) fn out_of_reach(&self, outage: Duration, error: &StoreError) {
+        let mut state = self.lock();
+        let mut ended = Vec::new();
+        for channel in state.channels.values_mut() {
+            channel.take_impatient(outage, &mut ended);
+        }
+        tell_ended(ended, error);
+    }
+
     /// This channel was asked for together with others, of which one is refused: `subscribe` queues the
     /// request for this one.
     pub(crate) fn ask_by_itself(
@@ -469,18 +480,23 @@ impl State {
         for channel in self.channels.values_mut() {
             channel.take_hearers(key, lock, &mut ended);
         }
-        ended.sort_by_key(|slot| Arc::as_ptr(slot).cast::<()>());
-        ended.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        for slot in ended {
-            if let Some(watcher) = slot.get() {
-                watcher.notify(WatchEvent::Ended(error.clone()));
-            }
-        }
+        tell_ended(ended, error);
     }
 
     fn tell_all(&self, change: impl Fn() -> Change) {
         for slot in &self.listeners {
             tell(slot, change());
+        }
+    }
+}
+
+/// Tells each of them once, although a watch is in the channels of its key and of its lock.
+fn tell_ended(mut ended: Vec<Arc<Slot<dyn Watcher>>>, error: &StoreError) {
+    ended.sort_by_key(|slot| Arc::as_ptr(slot).cast::<()>());
+    ended.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    for slot in ended {
+        if let Some(watcher) = slot.get() {
+            watcher.notify(WatchEvent::Ended(error.clone()));
         }
     }
 }
