@@ -7,7 +7,7 @@ use std::time::Duration;
 use oneflight_dust::DustStore;
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{KeyStatus, MemoryStore, Offload, Store, blocking};
+use oneflight_store::{KeyStatus, MemoryStore, Store, blocking};
 use oneflight_test_dust::{DustServer, STORE, TOKEN};
 use oneflight_test_servers::{Config, Proxy, RedisServer};
 use tokio::runtime::Builder;
@@ -204,7 +204,7 @@ impl Ground for Redis {
 
     fn open_for_threads(&self) -> Arc<dyn Store> {
         let store = oneflight_redis::blocking::RedisStore::open(self.url());
-        Arc::new(Offload::new(store.unwrap()))
+        Arc::new(store.unwrap())
     }
 }
 

@@ -24,6 +24,7 @@ fn there_is_no_tokio_in_the_tree() {
         (vec!["--package", "oneflight-blocking"], false),
         (with("blocking,sqlite"), false),
         (with("blocking,redis-blocking,metrics"), false),
+        (with("blocking,redis-blocking-tls"), false),
         // The test can tell.
         (with("tokio"), true),
     ] {

@@ -3,11 +3,11 @@
 #[test]
 #[cfg(all(feature = "blocking", feature = "redis-blocking"))]
 fn the_blocking_store_goes_with_the_blocking_driver() {
-    use oneflight::blocking::{Offload, RedisStore, SingleFlight};
+    use oneflight::blocking::{RedisStore, SingleFlight};
 
     // Nothing is connected before the first call.
     let store = RedisStore::open("redis://127.0.0.1:1/0").unwrap();
-    drop(SingleFlight::new(Offload::new(store)));
+    drop(SingleFlight::new(store));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 #![cfg(feature = "redis-blocking")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
-use oneflight::blocking::{Offload, RedisStore, SingleFlight};
+use oneflight::blocking::{RedisStore, SingleFlight};
 
 #[test]
 fn a_blocking_store_flies() {
     // Nobody is asked before the first call.
     let store = RedisStore::open("redis://127.0.0.1:6379/0").unwrap();
-    drop(SingleFlight::new(Offload::new(store)));
+    drop(SingleFlight::new(store));
 }

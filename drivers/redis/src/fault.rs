@@ -148,6 +148,8 @@ fn by_words(said: &str) -> Code {
         ("BUSY", Code::NotNow),
         ("max number of clients", Code::NotNow),
         ("non local key", Code::CrossSlot),
+        ("unknown command `HELLO`", Code::OldProtocol),
+        ("NOPROTO", Code::OldProtocol),
     ];
     let found = words.into_iter().find(|(word, _)| said.contains(word));
     found.map_or(Code::Other, |(_, code)| code)

@@ -81,23 +81,13 @@ pub(crate) struct Channels {
     root: String,
     /// Tells of every key that moves.
     pub(crate) changes: String,
-    /// Tells of nothing: who subscribes to it learns that the server answers.
-    #[cfg(feature = "blocking")]
-    pub(crate) pulse: String,
 }
 
 impl Channels {
     pub(crate) fn new(database: i64) -> Self {
         let root = format!("{ROOT}{database}:");
         let changes = format!("{root}changes");
-        #[cfg(feature = "blocking")]
-        let pulse = format!("{root}pulse");
-        Self {
-            root,
-            changes,
-            #[cfg(feature = "blocking")]
-            pulse,
-        }
+        Self { root, changes }
     }
 
     /// Tells of a key, and of its default lock.
@@ -111,12 +101,6 @@ impl Channels {
             Some(key) => self.key(key),
             None => format!("{}lock:{lock}", self.root).into(),
         }
-    }
-
-    /// Match all that tell of keys and of locks.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn patterns(&self) -> [String; 2] {
-        ["key:", "lock:"].map(|kind| format!("{}{kind}*", self.root))
     }
 }
 

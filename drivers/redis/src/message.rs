@@ -13,7 +13,7 @@ use crate::answer::read_holder;
 pub(crate) enum Push {
     /// The connection is lost.
     Lost,
-    /// A subscription to this channel, or pattern of channels, stands from now on.
+    /// A subscription to this channel stands from now on.
     Stands(String),
     /// Something was told on this channel.
     Told(String, Vec<u8>),
@@ -33,13 +33,9 @@ impl Push {
         let kind = info.kind;
         if kind == PushKind::Disconnection {
             Some(Self::Lost)
-        } else if matches!(kind, PushKind::Subscribe | PushKind::PSubscribe) {
+        } else if kind == PushKind::Subscribe {
             Some(Self::Stands(text(word()?)?))
-        } else if matches!(kind, PushKind::Message | PushKind::PMessage) {
-            if kind == PushKind::PMessage {
-                // The pattern.
-                word()?;
-            }
+        } else if kind == PushKind::Message {
             Some(Self::Told(text(word()?)?, word()?))
         } else {
             None

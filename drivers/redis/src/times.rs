@@ -12,7 +12,6 @@ pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const QUIET: Duration = Duration::from_secs(10);
 
 /// How often all this is looked after.
-#[cfg(feature = "tokio")]
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 
 /// Between attempts to connect: the first delay, and the longest.

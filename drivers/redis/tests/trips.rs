@@ -5,10 +5,11 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
-use common::{LONG, Opened, fill, granted, lease, request, watch};
+use common::{LONG, Opened, fill, granted, lease, listen, request, watch};
 use oneflight_redis::RedisStore;
 use oneflight_store::{Revision, Store, WatchEvent};
 use oneflight_test_servers::time::until;
@@ -118,12 +119,94 @@ async fn a_winner_makes_two_trips_and_a_loser_one() {
     assert_eq!(late.sent(), (subscribed_and(1), 1));
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn renewals_travel_together() {
+/// A process of threads, and what it sends.
+struct Threads {
+    proxy: Proxy,
+    flights: oneflight_blocking::SingleFlight,
+}
+
+impl Threads {
+    /// It is connected and hears of changes, and has sent nothing since.
+    fn new(server: &RedisServer) -> Self {
+        let proxy = Proxy::to(server.address());
+        let url = server.url_at(proxy.address());
+        let store = oneflight_redis::blocking::RedisStore::open(url).unwrap();
+        let opened: Opened = Arc::new(store.clone());
+        let heard = listen(&opened);
+        heard.until("the stream", |changes| (!changes.is_empty()).then_some(()));
+        let flights = oneflight_blocking::SingleFlight::new(store);
+        proxy.count_anew();
+        // From here on the driver hears of changes itself.
+        flights.key("").get::<String>().unwrap();
+        drop((heard, opened));
+        proxy.count_anew();
+        Self { proxy, flights }
+    }
+
+    fn sent(&self) -> (Vec<(String, u64)>, u64) {
+        let traffic = self.proxy.traffic();
+        (traffic.commands.into_iter().collect(), traffic.trips)
+    }
+
+    fn run(&self, fill: impl Fn() -> String) -> (String, Source) {
+        let call = self.flights.key("key").lease_ttl(LONG).wait_timeout(LONG);
+        let landing = call.run(|_| Ok::<_, String>(fill())).unwrap();
+        ((*landing.value).clone(), landing.source)
+    }
+}
+
+#[test]
+fn a_winner_among_threads_makes_two_trips_and_a_loser_one() {
+    let server = RedisServer::new();
+    warm(&server);
+    let (winner, loser) = (Threads::new(&server), Threads::new(&server));
+    let late = Threads::new(&server);
+    let never = || panic!("a second fill");
+    let (filling, is_filling) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    thread::scope(|scope| {
+        let winner = &winner;
+        let winning = scope.spawn(move || {
+            winner.run(|| {
+                filling.send(()).unwrap();
+                ended.recv().unwrap()
+            })
+        });
+        is_filling.recv().unwrap();
+        let waiting: Vec<_> = (0..10).map(|_| scope.spawn(|| loser.run(never))).collect();
+        until("the loser's answer", || {
+            (loser.proxy.traffic().answers >= 2).then_some(())
+        });
+        end.send("value".to_owned()).unwrap();
+        let value = "value".to_owned();
+        assert_eq!(winning.join().unwrap(), (value.clone(), Source::Computed));
+        for waiting in waiting {
+            // Who comes after the push finds the copy.
+            let (got, source) = waiting.join().unwrap();
+            assert_eq!(got, value);
+            assert!(matches!(source, Source::Awaited | Source::Cached));
+        }
+    });
+    let subscribed_and = |scripts| commands(&[("EVALSHA", scripts), ("SUBSCRIBE", 1)]);
+    assert_eq!(winner.sent(), (subscribed_and(2), 2));
+    // Ten callers, and one of them asked.
+    assert_eq!(loser.sent(), (subscribed_and(1), 1));
+    assert!(loser.proxy.traffic().pushes > 0);
+
+    // Whoever has the value does not ask for it, and who comes late asks once.
+    assert_eq!(loser.run(never).1, Source::Cached);
+    assert_eq!(loser.sent(), (subscribed_and(1), 1));
+    assert_eq!(late.run(never).1, Source::Cached);
+    assert_eq!(late.sent(), (subscribed_and(1), 1));
+    // What lingers a moment is no second connection.
+    assert_eq!(server.clients().len(), 3);
+}
+
+async fn a_hundred_renewals<S: Store>(open: impl Fn(String) -> S) {
     let server = RedisServer::new();
     warm(&server);
     let proxy = Proxy::to(server.address());
-    let store = RedisStore::open(server.url_at(proxy.address())).unwrap();
+    let store = open(server.url_at(proxy.address()));
     let keys: Vec<String> = (0..100).map(|number| number.to_string()).collect();
     let claims = keys
         .iter()
@@ -144,7 +227,46 @@ async fn renewals_travel_together() {
     assert!(traffic.trips <= 3, "{traffic:?}");
 }
 
-both! { a_thousand_watches_are_one_connection }
+#[tokio::test(flavor = "current_thread")]
+async fn renewals_travel_together() {
+    a_hundred_renewals(|url| RedisStore::open(url).unwrap()).await;
+}
+
+/// Whoever makes them, it is another thread that writes.
+#[tokio::test(flavor = "current_thread")]
+async fn renewals_of_threads_travel_together() {
+    a_hundred_renewals(|url| oneflight_redis::blocking::RedisStore::open(url).unwrap()).await;
+}
+
+/// Nobody waits for another's answer.
+#[test]
+fn callers_that_block_share_a_trip() {
+    let server = RedisServer::new();
+    warm(&server);
+    let proxy = Proxy::to(server.address());
+    let store = common::blocking(&server.url_at(proxy.address()));
+    store.read("".into()).unwrap();
+    proxy.count_anew();
+    // All are under way before the first is answered.
+    server.pause();
+    thread::scope(|scope| {
+        for number in 0..20 {
+            let store = &store;
+            scope.spawn(move || store.read(number.to_string().into()).unwrap());
+        }
+        until("all questions", || {
+            (proxy.traffic().sent(&["EVALSHA"]) == 20).then_some(())
+        });
+        server.resume();
+    });
+    assert_eq!(proxy.traffic().trips, 1);
+    assert_eq!(server.clients().len(), 1);
+}
+
+both! {
+    a_thousand_watches_are_one_connection
+    idle_channels_are_given_back_together
+}
 
 fn a_thousand_watches_are_one_connection(open: fn(&str) -> Opened) {
     let server = RedisServer::new();
@@ -155,24 +277,19 @@ fn a_thousand_watches_are_one_connection(open: fn(&str) -> Opened) {
     for heard in &heard {
         heard.until("the snapshot", has_both);
     }
-    let listening = || {
-        let listens = |line: &String| !line.contains(" sub=0 psub=0 ");
-        server.clients().iter().filter(|line| listens(line)).count()
-    };
-    assert_eq!(listening(), 1);
+    assert_eq!(server.clients().len(), 1);
     for (key, heard) in keys.iter().zip(&heard).step_by(100) {
         let revision = fill(&store, key, Revision::NEVER, "value");
         common::hears(heard, revision);
     }
-    assert_eq!(listening(), 1);
+    assert_eq!(server.clients().len(), 1);
 }
 
 /// What nobody watches any more is given back, in one go.
-#[test]
-fn idle_channels_are_given_back_together() {
+fn idle_channels_are_given_back_together(open: fn(&str) -> Opened) {
     let server = RedisServer::new();
     let proxy = Proxy::to(server.address());
-    let store = common::waited(&server.url_at(proxy.address()));
+    let store = open(&server.url_at(proxy.address()));
     let channels = || {
         server
             .command::<Vec<String>>(&["PUBSUB", "CHANNELS"])

@@ -43,9 +43,8 @@ impl Outcome {
             ));
         }
         let (start, end) = (&self.start, &self.end);
-        // A process with the tokio driver has one connection for everything; one with the blocking
-        // driver has one to listen, and one for each of the two threads that ask.
-        let most = self.plan.processes.div_ceil(2) + self.plan.processes / 2 * 3;
+        // A process has one connection for everything, whatever its driver.
+        let most = self.plan.processes;
         if end.connections > most {
             return Err(format!(
                 "{} connections, at first {}, at most {most} are due",
@@ -54,8 +53,7 @@ impl Outcome {
         }
         for (before, after) in start.veterans.iter().zip(&end.veterans) {
             let [memory, threads, files] = *before;
-            // A connection to ask may not have been needed before.
-            let most = [memory * 3 / 2 + 8 * 1024, threads, files + 2];
+            let most = [memory * 3 / 2 + 8 * 1024, threads, files];
             if after.iter().zip(most).any(|(is, most)| *is > most) {
                 return Err(format!(
                     "KiB, threads, files: {after:?}, at first {before:?}"

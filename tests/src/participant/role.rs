@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use oneflight_redis::RedisStore;
 use oneflight_sqlite::SqliteStore;
-use oneflight_store::{Offload, Revision, Store, StoreError, Token};
+use oneflight_store::{Revision, Store, StoreError, Token};
 use oneflight_tokio::{Error, Landing, Recorder};
 
 use super::overheard::Overheard;
@@ -48,7 +48,7 @@ pub(super) fn open(driver: Driver, url: &str) -> impl Store {
         (Some(("redis", _)), Driver::Tokio) => Arc::new(RedisStore::open(url).unwrap()),
         (Some(("redis", _)), Driver::Blocking) => {
             let store = oneflight_redis::blocking::RedisStore::open(url);
-            Arc::new(Offload::new(store.unwrap()))
+            Arc::new(store.unwrap())
         }
         _ => panic!("no store for participants: {url}"),
     };

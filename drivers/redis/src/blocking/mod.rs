@@ -1,11 +1,18 @@
 //! The blocking flavour, which does without any runtime.
 //!
-//! Calls go over a few connections, each of one caller at a time; what is pushed comes over one more,
-//! which a thread reads. That thread subscribes to all keys by a pattern: it cannot be woken from its
-//! read to subscribe to one.
+//! One connection for everything, as in the async flavour. Of the two threads of an open store one keeps
+//! the connection and writes all that is to be sent, so that no caller waits for a server that does not
+//! read; the other one reads, so that no write keeps an answer waiting.
 
-mod desk;
-mod ear;
+mod bell;
+mod link;
+mod reader;
+mod socket;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
+mod up;
+mod wait;
+mod wire;
 
 pub use store::RedisStore;

@@ -1,49 +1,50 @@
 //! [`RedisStore`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use oneflight_store::blocking::Store;
 use oneflight_store::{
-    ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState, Profile,
-    Publication, PutOutcome, Renewal, Revision, StoreError, Subscription, Watcher,
+    ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, Pending, Profile,
+    Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription, Watcher, blocking,
 };
 use redis::{Client, IntoConnectionInfo};
 
-use super::desk::{Bell, Desk};
-use super::ear;
+use super::bell::Bell;
+use super::link::{Link, Phase};
+use super::wait::wait;
 use crate::call::{self, Call};
-use crate::hub::{Hears, Hub};
+use crate::hub::Hub;
 use crate::layout::Channels;
-use crate::list::List;
+use crate::line;
 use crate::profile::PROFILE;
 use crate::target;
 
-/// A store on a Redis server, for callers that block.
+/// A store on a Redis server, which does without a runtime: given as it is to the driver for threads, or
+/// asked by callers that block.
 ///
-/// Cheap to clone; all clones are one. A call takes one of a few connections for itself. With the first
-/// watch or change stream two threads start, of which one reads what the server pushes over a
-/// connection of its own; they end a fraction of a second after the last clone is dropped, or once a
-/// silent server is given up.
+/// Cheap to clone; all clones are one, with one connection for everything. Nothing happens until the
+/// first call or subscription: that one starts a thread which keeps the connection and writes, and each
+/// connection has another one which reads. Both end when the last clone is dropped; one that is
+/// connecting just then ends within 3 s.
 ///
-/// Each process hears of every small value of the database that is published, whether or not it waits
-/// for it: where that is much, use the async flavour, which subscribes to each key by itself.
+/// It keeps the contract in both flavours: the futures of [`Store`] may be waited for by anybody, with
+/// any runtime or none, and the calls of [`blocking::Store`] wait for them in place.
+///
+/// **Cancellation.** A dropped future gives up the answer, not the call.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    desk: Arc<Desk>,
-    /// The threads have been started.
-    hears: Mutex<bool>,
+    link: Arc<Link>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.desk.bell.end();
+        self.link.end();
     }
 }
 
@@ -59,57 +60,42 @@ impl RedisStore {
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
-    /// them.
+    /// them. A client with TLS certificates of its own is refused by the first call: name a file of
+    /// those to trust in `SSL_CERT_FILE`.
     #[must_use]
     pub fn new(client: Client) -> Self {
         let (client, place) = target::with_push(client);
-        let database = client.get_connection_info().redis_settings().db();
         let bell = Arc::new(Bell::default());
         let ring = Arc::clone(&bell);
-        let channels = Channels::new(database);
-        let hub = Hub::new(channels, Hears::All, move || ring.ring());
-        let desk = Desk::new(client, place, Arc::new(hub), bell);
+        let database = client.get_connection_info().redis_settings().db();
+        let link = Link {
+            hub: Arc::new(Hub::new(Channels::new(database), move || ring.ring())),
+            client,
+            place,
+            bell,
+            phase: Mutex::new(Phase::default()),
+        };
         Self {
             shared: Arc::new(Shared {
-                desk: Arc::new(desk),
-                hears: Mutex::new(false),
+                link: Arc::new(link),
             }),
         }
     }
 
-    fn desk(&self) -> &Desk {
-        &self.shared.desk
+    fn call<T: Send + 'static>(&self, call: Call<T>) -> Pending<T> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { line::ask(&shared.link, &call).await })
     }
 
-    fn hub(&self) -> &Arc<Hub> {
-        &self.shared.desk.hub
+    fn checked<T: Send + 'static>(&self, value: &Bytes, call: Call<T>) -> Pending<T> {
+        match call::within_limit(&self.shared.link.place, value) {
+            Ok(()) => self.call(call),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
     fn channels(&self) -> &Channels {
-        &self.hub().channels
-    }
-
-    /// Makes a call that writes.
-    fn write<T>(
-        &self,
-        call: &Call<T>,
-        key: Option<&str>,
-        lock: Option<&str>,
-    ) -> Result<T, StoreError> {
-        let answer = self.desk().ask(call);
-        self.hub().written(key, lock);
-        answer
-    }
-
-    /// Starts the threads, unless they run.
-    fn hear(&self) {
-        let mut hears = self
-            .shared
-            .hears
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // If they do not start now, they may with the next subscription.
-        *hears = *hears || ear::start(&self.shared.desk).is_ok();
+        &self.shared.link.hub.channels
     }
 }
 
@@ -118,31 +104,79 @@ impl Store for RedisStore {
         &PROFILE
     }
 
+    fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { line::claim(&shared.link, request).await })
+    }
+
+    fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
+        self.call(call::renew(self.channels(), &lease, ttl))
+    }
+
+    fn publish(
+        &self,
+        lease: LeaseId,
+        key: Arc<str>,
+        value: Bytes,
+        retain: Option<Duration>,
+    ) -> Pending<Publication> {
+        let call = call::publish(self.channels(), &lease, &key, &value, retain);
+        self.checked(&value, call)
+    }
+
+    fn release(&self, lease: LeaseId) -> Pending<()> {
+        self.call(call::release(self.channels(), &lease))
+    }
+
+    fn put(
+        &self,
+        key: Arc<str>,
+        value: Bytes,
+        retain: Option<Duration>,
+        seen: Revision,
+    ) -> Pending<PutOutcome> {
+        let call = call::put(self.channels(), &key, &value, retain, seen);
+        self.checked(&value, call)
+    }
+
+    fn read(&self, key: Arc<str>) -> Pending<KeyState> {
+        self.call(call::read(&key))
+    }
+
+    fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Pending<Revision> {
+        self.call(call::forget(self.channels(), &key, &lock))
+    }
+
+    fn list(&self) -> Pending<Vec<KeyStatus>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { line::list(&shared.link).await })
+    }
+
+    fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
+        let watch = self.shared.link.hub.watch(key, lock, watcher);
+        // Else it begins with the first call that can.
+        drop(self.shared.link.start());
+        watch
+    }
+
+    fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
+        let changes = self.shared.link.hub.listen(listener);
+        drop(self.shared.link.start());
+        changes
+    }
+}
+
+impl blocking::Store for RedisStore {
+    fn profile(&self) -> &Profile {
+        Store::profile(self)
+    }
+
     fn claim(&self, request: ClaimRequest) -> Result<Claim, StoreError> {
-        let ticket = self.hub().ticket(&request.key, &request.lock);
-        let claimed = self.desk().ask(&call::claim(self.channels(), &request))?;
-        match &claimed.claim {
-            Claim::Held {
-                token,
-                remaining,
-                holder,
-            } => {
-                let lock = LockState::Held {
-                    token: *token,
-                    remaining: *remaining,
-                    holder: holder.clone(),
-                };
-                self.hub().learn(ticket, claimed.key, &lock);
-            }
-            Claim::Granted { .. } => self.hub().written(None, Some(&request.lock)),
-            Claim::Newer { .. } => {}
-        }
-        Ok(claimed.claim)
+        wait(Store::claim(self, request))
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<Renewal, StoreError> {
-        let call = call::renew(self.channels(), &lease, ttl);
-        self.write(&call, None, Some(&lease.lock))
+        wait(Store::renew(self, lease, ttl))
     }
 
     fn publish(
@@ -152,14 +186,11 @@ impl Store for RedisStore {
         value: Bytes,
         retain: Option<Duration>,
     ) -> Result<Publication, StoreError> {
-        call::within_limit(&self.desk().place, &value)?;
-        let call = call::publish(self.channels(), &lease, &key, &value, retain);
-        self.write(&call, Some(&key), Some(&lease.lock))
+        wait(Store::publish(self, lease, key, value, retain))
     }
 
     fn release(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let call = call::release(self.channels(), &lease);
-        self.write(&call, None, Some(&lease.lock))
+        wait(Store::release(self, lease))
     }
 
     fn put(
@@ -169,48 +200,34 @@ impl Store for RedisStore {
         retain: Option<Duration>,
         seen: Revision,
     ) -> Result<PutOutcome, StoreError> {
-        call::within_limit(&self.desk().place, &value)?;
-        let call = call::put(self.channels(), &key, &value, retain, seen);
-        self.write(&call, Some(&key), None)
+        wait(Store::put(self, key, value, retain, seen))
     }
 
     fn read(&self, key: Arc<str>) -> Result<KeyState, StoreError> {
-        self.desk().ask(&call::read(&key))
+        wait(Store::read(self, key))
     }
 
     fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Result<Revision, StoreError> {
-        let call = call::forget(self.channels(), &key, &lock);
-        self.write(&call, Some(&key), Some(&lock))
+        wait(Store::forget(self, key, lock))
     }
 
     fn list(&self) -> Result<Vec<KeyStatus>, StoreError> {
-        let mut list = List::default();
-        while let Some(scan) = list.scan() {
-            list.found(&self.desk().place, self.desk().query(&scan)?)?;
-            for call in list.take_found() {
-                list.add(self.desk().ask(&call))?;
-            }
-        }
-        Ok(list.into_lines())
+        wait(Store::list(self))
     }
 
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
-        let watch = self.hub().watch(key, lock, watcher);
-        self.hear();
-        watch
+        Store::watch(self, key, lock, watcher)
     }
 
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
-        let changes = self.hub().listen(listener);
-        self.hear();
-        changes
+        Store::changes(self, listener)
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RedisStore")
-            .field(&format_args!("{}", self.desk().place))
+            .field(&format_args!("{}", self.shared.link.place))
             .finish()
     }
 }

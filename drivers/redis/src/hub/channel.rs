@@ -62,8 +62,6 @@ impl Hearer {
 /// How a part stood at a moment, since when nothing was pushed.
 struct Known<T> {
     state: Option<(T, Instant)>,
-    /// A watch may begin with it.
-    is_current: bool,
     /// How often it was pushed.
     pushes: u64,
 }
@@ -72,26 +70,18 @@ impl<T> Default for Known<T> {
     fn default() -> Self {
         Self {
             state: None,
-            is_current: false,
             pushes: 0,
         }
     }
 }
 
 impl<T> Known<T> {
-    fn set(&mut self, state: T, is_current: bool) {
+    fn set(&mut self, state: T) {
         self.state = Some((state, Instant::now()));
-        self.is_current = is_current;
-    }
-
-    fn current(&self) -> Option<&(T, Instant)> {
-        self.state.as_ref().filter(|_| self.is_current)
     }
 }
 
 pub(super) struct Channel {
-    /// Answers come in one order with what is pushed: what was pushed is not behind what was answered.
-    in_order: bool,
     standing: Standing,
     /// Which subscription it is.
     epoch: u64,
@@ -103,9 +93,8 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(in_order: bool) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            in_order,
             standing: Standing::No,
             epoch: 0,
             key: Known::default(),
@@ -128,7 +117,6 @@ impl Channel {
         (self.epoch, pushes)
     }
 
-    #[cfg(feature = "tokio")]
     pub(super) fn is_unasked(&self) -> bool {
         matches!(self.standing, Standing::No)
     }
@@ -221,14 +209,14 @@ impl Channel {
         self.touch();
         let now = Instant::now();
         let event = match hearer.part {
-            Part::Key => self.key.current().map(|(state, at)| {
+            Part::Key => self.key.state.as_ref().map(|(state, at)| {
                 let mut state = state.clone();
                 if let Some(entry) = &mut state.entry {
                     entry.age += now.saturating_duration_since(*at);
                 }
                 WatchEvent::Key(state)
             }),
-            Part::Lock => self.lock.current().map(|(state, at)| {
+            Part::Lock => self.lock.state.as_ref().map(|(state, at)| {
                 let mut state = state.clone();
                 let passed = now.saturating_duration_since(*at);
                 if let LockState::Held {
@@ -259,18 +247,9 @@ impl Channel {
         self.hearers.iter_mut().filter(move |it| it.part == part)
     }
 
-    fn is_older(&self, key: &KeyState) -> bool {
-        let known = self.key.state.as_ref();
-        known.is_some_and(|(known, _)| known.revision > key.revision)
-    }
-
     /// How the key stands, to those who do not know.
     pub(super) fn learn_key(&mut self, key: &KeyState) {
-        // Where answers do not come in order with pushes, nor do they among themselves.
-        if self.in_order || !self.is_older(key) {
-            self.key.set(key.clone(), true);
-        }
-        // An older one is told as well: the server may have lost what it had.
+        self.key.set(key.clone());
         for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
             hearer.tell(WatchEvent::Key(key.clone()));
         }
@@ -278,7 +257,7 @@ impl Channel {
 
     /// How the lock stands, to those who do not know.
     pub(super) fn learn_lock(&mut self, lock: &LockState) {
-        self.lock.set(lock.clone(), true);
+        self.lock.set(lock.clone());
         for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
             hearer.tell(WatchEvent::Lock(lock.clone()));
         }
@@ -287,11 +266,7 @@ impl Channel {
     /// How the key stands, as pushed.
     pub(super) fn told_key(&mut self, key: &KeyState) {
         self.key.pushes += 1;
-        // Where answers come over another connection, they may overtake a push.
-        if self.is_older(key) {
-            return;
-        }
-        self.key.set(key.clone(), self.in_order);
+        self.key.set(key.clone());
         for hearer in self.hearers(Part::Key) {
             hearer.tell(WatchEvent::Key(key.clone()));
         }
@@ -300,17 +275,10 @@ impl Channel {
     /// How the lock stands, as pushed.
     pub(super) fn told_lock(&mut self, lock: &LockState) {
         self.lock.pushes += 1;
-        self.lock.set(lock.clone(), self.in_order);
+        self.lock.set(lock.clone());
         for hearer in self.hearers(Part::Lock) {
             hearer.tell(WatchEvent::Lock(lock.clone()));
         }
-    }
-
-    /// Something was written from here, which is yet to be pushed.
-    #[cfg(feature = "blocking")]
-    pub(super) fn written(&mut self) {
-        self.key.is_current = false;
-        self.lock.is_current = false;
     }
 
     /// The key has moved to a value that was not pushed; what is to be looked at.

@@ -6,7 +6,7 @@
 //! pushed between the question and the answer: else the push is as new or newer.
 
 mod channel;
-#[cfg(all(test, feature = "tokio", feature = "blocking"))]
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
@@ -26,23 +26,9 @@ use crate::slot::Slot;
 /// later, who comes again finds it there, and a process that soon ends never gives it back.
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
-/// How a flavour hears of keys and locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hears {
-    /// Each channel is subscribed when it is wanted.
-    Each,
-    /// All of them are, by a pattern, as long as there is a connection.
-    #[cfg_attr(
-        not(feature = "blocking"),
-        allow(dead_code, reason = "of the other flavour")
-    )]
-    All,
-}
-
 /// The subscriptions of one open store.
 pub(crate) struct Hub {
     pub(crate) channels: Channels,
-    hears: Hears,
     /// Says that there is something to ask the server for.
     bell: Box<dyn Fn() + Send + Sync>,
     state: Mutex<State>,
@@ -73,14 +59,9 @@ struct State {
 pub(crate) struct Ticket([(Arc<str>, Part, u64, u64); 2]);
 
 impl Hub {
-    pub(crate) fn new(
-        channels: Channels,
-        hears: Hears,
-        bell: impl Fn() + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(channels: Channels, bell: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             channels,
-            hears,
             bell: Box::new(bell),
             state: Mutex::new(State {
                 connection: None,
@@ -157,7 +138,7 @@ impl Hub {
         let mut refusal = None;
         for (name, part) in places {
             let hearer = Hearer::new(Arc::clone(&slot), part, &key, &lock);
-            let channel = state.channel(self.hears, name);
+            let channel = state.channel(name);
             told &= channel.hear(hearer);
             refusal = refusal.or_else(|| channel.refusal());
         }
@@ -194,17 +175,15 @@ impl Hub {
     }
 
     /// A claim is about to be made: if it is lost, a watch follows.
-    #[cfg(feature = "tokio")]
     pub(crate) fn want(&self, key: &str, lock: &str) {
         let mut state = self.lock();
         for (name, _) in self.places(key, lock) {
-            state.channel(self.hears, name);
+            state.channel(name);
         }
     }
 
     /// A question about these is sent over this connection, after `subscribe` has queued there the
     /// request for the channels that are wanted and not yet asked for.
-    #[cfg(feature = "tokio")]
     pub(crate) fn depart(
         &self,
         connection: u64,
@@ -215,27 +194,16 @@ impl Hub {
         let places = self.places(key, lock);
         let mut state = self.lock();
         for (name, _) in &places {
-            state.channel(self.hears, Arc::clone(name));
+            state.channel(Arc::clone(name));
         }
         if state.connection == Some(connection) {
             self.ask(&mut state, subscribe);
         }
-        state.ticket(self.hears, places)
-    }
-
-    /// A question about these is sent by another way than what is pushed comes. None while the
-    /// subscriptions do not stand: no answer counts then, and perhaps nobody gives channels back.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn ticket(&self, key: &str, lock: &str) -> Option<Ticket> {
-        let places = self.places(key, lock);
-        let mut state = self.lock();
-        let stands = matches!(state.changes, Standing::Stands);
-        stands.then(|| state.ticket(self.hears, places))
+        state.ticket(places)
     }
 
     /// Has the channels subscribed that are wanted and not yet asked for. Under the lock: a question
     /// whose ticket is taken later is sent later.
-    #[cfg(feature = "tokio")]
     fn ask(&self, state: &mut State, subscribe: impl FnOnce(Vec<Arc<str>>)) {
         let mut names: Vec<Arc<str>> = Vec::new();
         if matches!(state.changes, Standing::No) && !state.listeners.is_empty() {
@@ -256,35 +224,8 @@ impl Hub {
         }
     }
 
-    /// Something was written from here: what is known of these is behind.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn written(&self, key: Option<&str>, lock: Option<&str>) {
-        let names = [
-            key.map(|key| self.channels.key(key)),
-            lock.map(|lock| self.channels.lock(lock)),
-        ];
-        let mut state = self.lock();
-        for name in names.into_iter().flatten() {
-            if let Some(channel) = state.channels.get_mut(&name) {
-                channel.written();
-            }
-        }
-    }
-
-    /// The pairs that are to be looked at by now.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn take_looks(&self) -> Vec<Pair> {
-        let mut state = self.lock();
-        // Before the subscriptions stand, what a look tells does not count.
-        match &state.changes {
-            Standing::Stands => state.take_looks(),
-            Standing::No | Standing::Asked | Standing::Refused(_) => Vec::new(),
-        }
-    }
-
     /// What is wanted from the server by now: `subscribe` queues the request for channels, and the
     /// pairs are to be looked at.
-    #[cfg(feature = "tokio")]
     pub(crate) fn take_wanted(
         &self,
         connection: u64,
@@ -333,17 +274,6 @@ impl Hub {
         state.look_at_all();
     }
 
-    /// All channels are subscribed to over this connection.
-    fn all_stand(&self, state: &mut State) {
-        for channel in state.channels.values_mut() {
-            state.last_epoch += 1;
-            channel.asked(state.last_epoch);
-            channel.stands();
-        }
-        state.look_at_all();
-        (self.bell)();
-    }
-
     /// This connection is lost.
     pub(crate) fn disconnected(&self, connection: u64, error: &StoreError) {
         let mut state = self.lock();
@@ -353,9 +283,7 @@ impl Hub {
         state.connection = None;
         state.looks.clear();
         state.channels.retain(|_, channel| channel.lost());
-        if self.hears == Hears::Each {
-            state.unasked = state.channels.keys().map(Arc::clone).collect();
-        }
+        state.unasked = state.channels.keys().map(Arc::clone).collect();
         let stood = matches!(state.changes, Standing::Stands);
         state.changes = Standing::No;
         if stood {
@@ -388,26 +316,8 @@ impl Hub {
         tell_ended(ended, error);
     }
 
-    /// The server does not let this client listen at all.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn refused_all(&self, connection: u64, error: &StoreError) {
-        let mut state = self.lock();
-        if state.connection != Some(connection) {
-            return;
-        }
-        state.changes = Standing::Refused(error.clone());
-        state.tell_all(|| Change::Gap(error.clone()));
-        let channels = state.channels.values_mut();
-        channels.for_each(|channel| channel.refuse(error.clone()));
-        let pairs: Vec<_> = state.channels.values().flat_map(Channel::pairs).collect();
-        for (key, lock) in pairs {
-            state.end(&key, &lock, error);
-        }
-    }
-
     /// This channel was asked for together with others, of which one is refused: `subscribe` queues the
     /// request for this one.
-    #[cfg(feature = "tokio")]
     pub(crate) fn ask_by_itself(
         &self,
         connection: u64,
@@ -434,7 +344,6 @@ impl Hub {
     }
 
     /// The server does not let this client listen to these channels.
-    #[cfg(feature = "tokio")]
     pub(crate) fn refused(&self, connection: u64, names: &[Arc<str>], error: &StoreError) {
         let mut state = self.lock();
         if state.connection != Some(connection) {
@@ -470,15 +379,7 @@ impl Hub {
     }
 
     /// A question has been answered like this.
-    pub(crate) fn learn(
-        &self,
-        ticket: impl Into<Option<Ticket>>,
-        key: Option<KeyState>,
-        lock: &LockState,
-    ) {
-        let Some(Ticket(places)) = ticket.into() else {
-            return;
-        };
+    pub(crate) fn learn(&self, Ticket(places): Ticket, key: Option<KeyState>, lock: &LockState) {
         let mut state = self.lock();
         for (name, part, epoch, pushes) in places {
             let Some(channel) = state.channels.get_mut(&name) else {
@@ -503,15 +404,7 @@ impl Hub {
         match push {
             Push::Lost => {}
             Push::Stands(name) if name == self.channels.changes => {
-                // Where the patterns are refused, nobody is to watch in vain.
-                if matches!(state.changes, Standing::Refused(_)) {
-                    return;
-                }
                 state.changes = Standing::Stands;
-                // Where there are patterns, they were asked for before.
-                if self.hears == Hears::All {
-                    self.all_stand(&mut state);
-                }
                 state.tell_all(|| Change::Connected);
             }
             Push::Stands(name) => {
@@ -553,33 +446,16 @@ impl Hub {
 }
 
 impl State {
-    fn channel(&mut self, hears: Hears, name: Arc<str>) -> &mut Channel {
-        self.channels
-            .entry(name)
-            .or_insert_with_key(|name| match hears {
-                Hears::Each => {
-                    self.unasked.push(Arc::clone(name));
-                    Channel::new(true)
-                }
-                Hears::All => {
-                    let mut channel = Channel::new(false);
-                    match &self.changes {
-                        Standing::Stands => {
-                            self.last_epoch += 1;
-                            channel.asked(self.last_epoch);
-                            channel.stands();
-                        }
-                        Standing::Refused(error) => channel.refuse(error.clone()),
-                        Standing::No | Standing::Asked => {}
-                    }
-                    channel
-                }
-            })
+    fn channel(&mut self, name: Arc<str>) -> &mut Channel {
+        self.channels.entry(name).or_insert_with_key(|name| {
+            self.unasked.push(Arc::clone(name));
+            Channel::new()
+        })
     }
 
-    fn ticket(&mut self, hears: Hears, places: [(Arc<str>, Part); 2]) -> Ticket {
+    fn ticket(&mut self, places: [(Arc<str>, Part); 2]) -> Ticket {
         Ticket(places.map(|(name, part)| {
-            let channel = self.channel(hears, Arc::clone(&name));
+            let channel = self.channel(Arc::clone(&name));
             channel.touch();
             let (epoch, pushes) = channel.mark(part);
             (name, part, epoch, pushes)

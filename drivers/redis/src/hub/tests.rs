@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use oneflight_store::{KeyState, LockState, Revision, StoreError, Token, WatchEvent};
 
-use super::{Hears, Hub, LINGER};
+use super::{Hub, LINGER};
 use crate::layout::Channels;
 use crate::message::Push;
 
@@ -19,21 +19,17 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(hears: Hears) -> Self {
+    fn new() -> Self {
         Self {
-            hub: Arc::new(Hub::new(Channels::new(0), hears, || ())),
+            hub: Arc::new(Hub::new(Channels::new(0), || ())),
             heard: Arc::default(),
         }
     }
 
-    /// Connected, with all subscriptions standing in the flavour that has them from the start.
-    fn connected(hears: Hears) -> Self {
-        let scene = Self::new(hears);
+    fn connected() -> Self {
+        let scene = Self::new();
         let number = scene.hub.next_connection();
         scene.hub.connected(number);
-        if hears == Hears::All {
-            scene.push(Push::Stands("oneflight:0:changes".to_owned()));
-        }
         scene
     }
 
@@ -108,7 +104,7 @@ fn stands() -> Push {
 
 #[test]
 fn who_was_told_that_a_lease_is_held_watches_without_asking() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let (ticket, asked) = scene.asks();
     assert_eq!(asked, [CHANNEL]);
     scene.push(stands());
@@ -126,7 +122,7 @@ fn who_was_told_that_a_lease_is_held_watches_without_asking() {
 
 #[test]
 fn an_answer_that_a_push_has_overtaken_counts_for_nothing() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let (ticket, _) = scene.asks();
     scene.push(stands());
     scene.told("v,9,7;f\nvalue");
@@ -138,7 +134,7 @@ fn an_answer_that_a_push_has_overtaken_counts_for_nothing() {
 
 #[test]
 fn an_answer_counts_for_nothing_while_the_subscription_does_not_stand() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let (ticket, _) = scene.asks();
     scene.hub.learn(ticket, Some(nothing(0)), &held(7));
     let _watch = scene.watch();
@@ -148,7 +144,7 @@ fn an_answer_counts_for_nothing_while_the_subscription_does_not_stand() {
 
 #[test]
 fn an_answer_from_before_a_gap_counts_for_nothing_after_it() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let _watch = scene.watch();
     assert_eq!(scene.looks(), 1);
     let (ticket, _) = scene.asks();
@@ -173,7 +169,7 @@ fn an_answer_from_before_a_gap_counts_for_nothing_after_it() {
 
 #[test]
 fn a_value_that_was_not_told_is_looked_at() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let (ticket, _) = scene.asks();
     scene.push(stands());
     let _watch = scene.watch();
@@ -193,7 +189,7 @@ fn a_value_that_was_not_told_is_looked_at() {
 
 #[test]
 fn a_channel_that_is_refused_ends_its_watches() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let _watch = scene.watch();
     let (_, asked) = scene.asks();
     let error = StoreError::refused("no");
@@ -208,7 +204,7 @@ fn a_channel_that_is_refused_ends_its_watches() {
 
 #[test]
 fn what_nobody_watches_any_more_is_not_looked_at_again() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let watch = scene.watch();
     assert_eq!(scene.looks(), 1);
     let error = StoreError::unavailable("not now");
@@ -220,17 +216,9 @@ fn what_nobody_watches_any_more_is_not_looked_at_again() {
     assert_eq!(scene.looks(), 0);
 }
 
-/// Nobody would give the channels back.
-#[test]
-fn who_hears_nothing_remembers_no_channels() {
-    let scene = Scene::new(Hears::All);
-    assert!(scene.hub.ticket(KEY, LOCK).is_none());
-    assert!(scene.hub.lock().channels.is_empty());
-}
-
 #[test]
 fn only_what_nobody_uses_for_long_is_given_back() {
-    let scene = Scene::connected(Hears::Each);
+    let scene = Scene::connected();
     let watch = scene.watch();
     scene.asks();
     scene.push(stands());
@@ -245,28 +233,4 @@ fn only_what_nobody_uses_for_long_is_given_back() {
     assert_eq!(left(Instant::now()), [""; 0]);
     assert_eq!(left(later()), [CHANNEL]);
     assert_eq!(scene.asks().1, [CHANNEL]);
-}
-
-#[test]
-fn where_answers_come_another_way_a_watch_does_not_begin_with_a_push() {
-    let scene = Scene::connected(Hears::All);
-    let ticket = scene.hub.ticket(KEY, LOCK);
-    scene.told(";h,7,1000\n");
-    scene.hub.learn(ticket, Some(nothing(0)), &held(5));
-    let watch = scene.watch();
-    let heard = scene.heard();
-    // The push may be behind the answer to a question that was asked since.
-    assert_eq!((revisions(&heard), tokens(&heard)), (vec![0], vec![]));
-    assert_eq!(scene.hub.take_looks().len(), 1);
-    let ticket = scene.hub.ticket(KEY, LOCK);
-    scene.hub.learn(ticket, Some(nothing(3)), &held(7));
-    assert_eq!(tokens(&scene.heard()), [Some(7)]);
-    // An older revision that arrives late is not told.
-    scene.told("n,2;\n");
-    assert_eq!(revisions(&scene.heard()), []);
-    drop(watch);
-    scene.hub.written(Some(KEY), Some(LOCK));
-    let _again = scene.watch();
-    assert_eq!(scene.heard(), []);
-    assert_eq!(scene.hub.take_looks().len(), 1);
 }

@@ -1,0 +1,243 @@
+//! The thread that keeps a connection: makes it, subscribes, looks, writes, and sees when nothing is
+//! answered any more.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Instant;
+
+use futures_channel::oneshot;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use oneflight_store::StoreError;
+use redis::Client;
+
+use super::bell::Bell;
+use super::reader;
+use super::up::Up;
+use super::wire::Wire;
+use crate::fault::{self, Place};
+use crate::hub::Hub;
+use crate::line::{self, Checkup, Line, Way};
+use crate::outage::Outage;
+use crate::pulse::Pulse;
+use crate::times::TICK;
+
+/// What the thread and the calls share.
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    pub(crate) place: Place,
+    pub(crate) hub: Arc<Hub>,
+    /// There is something to do.
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) phase: Mutex<Phase>,
+}
+
+/// How the link stands.
+#[derive(Default)]
+pub(crate) struct Phase {
+    /// A thread keeps it.
+    is_kept: bool,
+    up: Option<Up>,
+    /// Calls that wait for a connection.
+    waiting: Vec<oneshot::Sender<Result<Up, StoreError>>>,
+}
+
+type Looks = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+impl Link {
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread, unless there is one.
+    pub(crate) fn start(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.start_in(&mut self.phase())
+    }
+
+    fn start_in(self: &Arc<Self>, phase: &mut Phase) -> Result<(), StoreError> {
+        if phase.is_kept {
+            return Ok(());
+        }
+        let link = Arc::clone(self);
+        let spawned = thread::Builder::new()
+            .name("oneflight-redis".to_owned())
+            .spawn(move || Kept(link).0.keep());
+        phase.is_kept = spawned.is_ok();
+        spawned.map(drop).map_err(|error| {
+            StoreError::unavailable(format_args!(
+                "{}: the thread that keeps the connection did not start: {error}",
+                self.place
+            ))
+        })
+    }
+
+    /// The store is closed: whatever the threads do, they end now.
+    pub(crate) fn end(&self) {
+        self.bell.end();
+        let up = self.phase().up.clone();
+        if let Some(up) = up {
+            up.lose(self.closed());
+        }
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::unavailable(format_args!("{}: the store is closed", self.place))
+    }
+
+    /// Answers the calls that wait.
+    fn tell(&self, outcome: &Result<Up, StoreError>) {
+        self.tell_in(self.phase(), outcome);
+    }
+
+    fn tell_in(&self, mut phase: MutexGuard<'_, Phase>, outcome: &Result<Up, StoreError>) {
+        phase.up = outcome.as_ref().ok().cloned();
+        let waiting = std::mem::take(&mut phase.waiting);
+        drop(phase);
+        for caller in waiting {
+            // Who has given up does not listen.
+            drop(caller.send(outcome.clone()));
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        let mut phase = self.phase();
+        phase.waiting.retain(|caller| !caller.is_canceled());
+        let is_awaited = !phase.waiting.is_empty();
+        drop(phase);
+        is_awaited || self.hub.has_subscribers()
+    }
+
+    /// Keeps the connection, until the store is closed.
+    fn keep(&self) {
+        let mut outage = Outage::new();
+        loop {
+            while !self.bell.is_over() && !self.is_wanted() {
+                self.bell.wait();
+            }
+            if self.bell.is_over() {
+                return;
+            }
+            let number = self.hub.next_connection();
+            let delay = match self.connect(number) {
+                Ok(up) => {
+                    let made = Instant::now();
+                    let error = self.serve(&up);
+                    self.phase().up = None;
+                    up.lose(error.clone());
+                    self.hub.disconnected(number, &error);
+                    outage.begins(made)
+                }
+                Err(error) => {
+                    let delay = outage.goes_on(&self.hub, &error);
+                    self.tell(&Err(error));
+                    delay
+                }
+            };
+            self.bell.pause(delay);
+        }
+    }
+
+    fn connect(&self, number: u64) -> Result<Up, StoreError> {
+        let fault = |error| fault::of_connection(&self.place, &error);
+        let pulse = Arc::<Pulse>::default();
+        let info = self.client.get_connection_info();
+        let (wire, inbound) = Wire::connect(info, &pulse).map_err(fault)?;
+        let up = Up::new(
+            number,
+            Arc::clone(&self.hub),
+            self.place.clone(),
+            Arc::clone(&self.bell),
+            Arc::clone(&pulse),
+            wire,
+        );
+        let started = reader::start(up.clone(), inbound, pulse);
+        started.map_err(|error: io::Error| fault(error.into()))?;
+        Ok(up)
+    }
+
+    /// Until the connection is lost, and why.
+    fn serve(&self, up: &Up) -> StoreError {
+        self.hub.connected(up.number());
+        let waker = Waker::from(Arc::clone(&self.bell));
+        let mut context = Context::from_waker(&waker);
+        let mut looks = Looks::new();
+        // The first subscription goes ahead of the first calls.
+        self.start_wanted(up, &mut looks);
+        self.tell(&Ok(up.clone()));
+        let mut checkup = Checkup::default();
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            if self.bell.is_over() {
+                return self.closed();
+            }
+            if let Some(error) = up.lost() {
+                return error;
+            }
+            if Instant::now() >= next_tick {
+                if let Err(error) = checkup.tick(up) {
+                    return error;
+                }
+                next_tick = Instant::now() + TICK;
+            }
+            self.start_wanted(up, &mut looks);
+            while let Poll::Ready(Some(())) = looks.poll_next_unpin(&mut context) {}
+            up.flush();
+            self.bell.wait_until(next_tick);
+        }
+    }
+
+    /// Subscribes and looks, as is wanted by now.
+    fn start_wanted(&self, up: &Up, looks: &mut Looks) {
+        let subscribe = |names| up.subscribe(names);
+        for pair in self.hub.take_wanted(up.number(), subscribe) {
+            looks.push(Box::pin(line::look(up.clone(), pair)));
+        }
+    }
+}
+
+impl Way for Arc<Link> {
+    type Line = Up;
+
+    fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    async fn line(&self) -> Result<Up, StoreError> {
+        let told = {
+            let mut phase = self.phase();
+            if let Some(up) = &phase.up
+                && up.lost().is_none()
+            {
+                return Ok(up.clone());
+            }
+            self.start_in(&mut phase)?;
+            let (tell, told) = oneshot::channel();
+            phase.waiting.push(tell);
+            told
+        };
+        self.bell.ring();
+        let told = told.await;
+        told.unwrap_or_else(|oneshot::Canceled| Err(self.closed()))
+    }
+}
+
+/// Says that the thread has ended, however it did: a watcher may panic.
+struct Kept(Arc<Link>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let link = &self.0;
+        let error = link.closed();
+        let up = link.phase().up.clone();
+        if let Some(up) = up {
+            up.lose(error.clone());
+        }
+        link.hub.ended(&error);
+        let mut phase = link.phase();
+        phase.is_kept = false;
+        link.tell_in(phase, &Err(error));
+    }
+}

@@ -1,0 +1,223 @@
+//! The connection as bytes: made, let in, written by one thread and read by another.
+
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Parser, RedisConnectionInfo, RedisError, Value,
+};
+
+use super::socket::{Socket, left};
+#[cfg(feature = "tls")]
+use super::tls::Session;
+use crate::pulse::Pulse;
+use crate::times::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+
+/// How much is read in one go.
+#[cfg(feature = "tls")]
+const CHUNK: usize = 16 << 10;
+
+pub(crate) struct Wire {
+    socket: Socket,
+    #[cfg(feature = "tls")]
+    session: Option<Session>,
+}
+
+/// What was read from a wire and not yet understood.
+pub(crate) struct Inbound {
+    parser: Parser,
+    #[cfg(feature = "tls")]
+    sealed: Vec<u8>,
+}
+
+/// Whoever reads a wire.
+struct Source<'a> {
+    wire: &'a Wire,
+    pulse: &'a Pulse,
+    /// When all must have come.
+    until: Option<Instant>,
+    #[cfg(feature = "tls")]
+    sealed: &'a mut Vec<u8>,
+}
+
+impl Inbound {
+    fn new() -> Self {
+        Self {
+            parser: Parser::new(),
+            #[cfg(feature = "tls")]
+            sealed: Vec::new(),
+        }
+    }
+
+    /// The next thing the server says.
+    pub(crate) fn next(&mut self, wire: &Wire, pulse: &Pulse) -> Result<Value, RedisError> {
+        self.next_until(wire, pulse, None)
+    }
+
+    fn next_until(
+        &mut self,
+        wire: &Wire,
+        pulse: &Pulse,
+        until: Option<Instant>,
+    ) -> Result<Value, RedisError> {
+        self.parser.parse_value(Source {
+            wire,
+            pulse,
+            until,
+            #[cfg(feature = "tls")]
+            sealed: &mut self.sealed,
+        })
+    }
+}
+
+impl Source<'_> {
+    fn read_socket(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        if let Some(until) = self.until {
+            self.wire.socket.set_read_timeout(Some(left(until)?))?;
+        }
+        let count = (&self.wire.socket).read(bytes)?;
+        self.pulse.beat();
+        Ok(count)
+    }
+
+    #[cfg(feature = "tls")]
+    fn read_sealed(&mut self, session: &Session, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(count) = session.take(bytes)? {
+                return Ok(count);
+            }
+            if self.sealed.is_empty() {
+                let mut chunk = vec![0; CHUNK];
+                let count = self.read_socket(&mut chunk)?;
+                chunk.truncate(count);
+                *self.sealed = chunk;
+            }
+            let count = session.open(self.sealed)?;
+            self.sealed.drain(..count);
+        }
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.wire.session {
+            return self.read_sealed(session, bytes);
+        }
+        self.read_socket(bytes)
+    }
+}
+
+impl Wire {
+    /// Connects and is let in, within [`CONNECT_TIMEOUT`].
+    pub(crate) fn connect(
+        info: &ConnectionInfo,
+        pulse: &Pulse,
+    ) -> Result<(Self, Inbound), RedisError> {
+        let until = Instant::now() + CONNECT_TIMEOUT;
+        let wire = Self::open(info, until)?;
+        let mut inbound = Inbound::new();
+        wire.socket.set_write_timeout(Some(left(until)?))?;
+        let hello = hello(info.redis_settings());
+        let mut words = Vec::new();
+        hello
+            .iter()
+            .for_each(|command| command.write_packed_command(&mut words));
+        wire.send(&words)?;
+        for _ in hello {
+            let answer = inbound.next_until(&wire, pulse, Some(until))?;
+            answer.extract_error()?;
+        }
+        wire.socket.set_read_timeout(None)?;
+        wire.socket.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        Ok((wire, inbound))
+    }
+
+    fn open(info: &ConnectionInfo, until: Instant) -> Result<Self, RedisError> {
+        let settings = info.tcp_settings();
+        let (host, port) = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                return Ok(Self::plain(Socket::tcp(host, *port, settings, until)?));
+            }
+            #[cfg(unix)]
+            ConnectionAddr::Unix(path) => return Ok(Self::plain(Socket::unix(path)?)),
+            ConnectionAddr::TcpTls { insecure: true, .. } => {
+                return Err(unusable("#insecure is not built in"));
+            }
+            ConnectionAddr::TcpTls {
+                tls_params: Some(_),
+                ..
+            } => {
+                return Err(unusable(
+                    "the blocking store does not take certificates from a client; name a file of those \
+                     to trust in SSL_CERT_FILE",
+                ));
+            }
+            ConnectionAddr::TcpTls { host, port, .. } => (host, *port),
+            _ => return Err(unusable("this kind of address is not known")),
+        };
+        #[cfg(feature = "tls")]
+        {
+            let socket = Socket::tcp(host, port, settings, until)?;
+            let session = Some(Session::begin(&socket, host, until)?);
+            Ok(Self { socket, session })
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            let _ = (host, port);
+            Err(unusable("the feature `tls` is not built in"))
+        }
+    }
+
+    fn plain(socket: Socket) -> Self {
+        Self {
+            socket,
+            #[cfg(feature = "tls")]
+            session: None,
+        }
+    }
+
+    /// Whether something is to be sent although nobody has asked for anything.
+    pub(crate) fn has_unsent(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.session {
+            return session.has_unsent();
+        }
+        false
+    }
+
+    /// Waits until it is on its way, but not for ever. For one thread at a time.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.session {
+            return (&self.socket).write_all(&session.seal(bytes)?);
+        }
+        (&self.socket).write_all(bytes)
+    }
+
+    /// Ends whatever is read or written at this moment.
+    pub(crate) fn shut_down(&self) {
+        self.socket.shut_down();
+    }
+}
+
+fn unusable(why: &'static str) -> RedisError {
+    (ErrorKind::InvalidClientConfig, why).into()
+}
+
+/// What a connection begins with, each to be answered: RESP3, in which a server pushes, and the database.
+fn hello(settings: &RedisConnectionInfo) -> Vec<Cmd> {
+    let mut hello = redis::cmd("HELLO");
+    hello.arg("3");
+    if let Some(password) = settings.password() {
+        let user = settings.username().unwrap_or("default");
+        hello.arg("AUTH").arg(user).arg(password);
+    }
+    let mut commands = vec![hello];
+    if settings.db() != 0 {
+        let mut select = redis::cmd("SELECT");
+        select.arg(settings.db());
+        commands.push(select);
+    }
+    commands
+}

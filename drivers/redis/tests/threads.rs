@@ -1,0 +1,101 @@
+//! The threads of the flavour that does without a runtime: they end with the store, and none waits for
+//! another. One test, for it counts the threads of its process.
+
+#![cfg(all(feature = "tokio", feature = "blocking"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod common;
+
+use std::fs;
+
+use common::{Opened, fill, hears, listen, watch};
+use oneflight_store::{Change, Revision, StoreError};
+use oneflight_test_servers::time::until;
+use oneflight_test_servers::{Direction, Proxy, RedisServer};
+
+/// The names of the store's threads in this process.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| {
+        // It may have ended just now.
+        let name = fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+        Some(name.trim().to_owned())
+    });
+    let mut names: Vec<String> = names
+        .filter(|name| name.starts_with("oneflight-"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Connected, and used in all ways.
+fn used(url: &str) -> Opened {
+    let store = common::blocking(url);
+    let heard = watch(&store, "key");
+    let seen = store.read("key".into()).unwrap().revision;
+    let revision = fill(&store, "key", seen, "value");
+    hears(&heard, revision);
+    store
+}
+
+fn ended() {
+    until("the end of the threads", || {
+        threads().is_empty().then_some(())
+    });
+}
+
+#[test]
+fn threads_end_with_their_store() {
+    let mut server = RedisServer::new();
+    // Before the first call there are none.
+    let store = common::blocking(&server.url());
+    assert_eq!(threads(), [""; 0]);
+    drop(store);
+
+    // Two, however many ask.
+    let store = used(&server.url());
+    let changes = listen(&store);
+    std::thread::scope(|scope| {
+        for number in 0..20 {
+            let store = &store;
+            scope.spawn(move || store.read(number.to_string().into()).unwrap());
+        }
+    });
+    assert_eq!(threads(), ["oneflight-hear", "oneflight-redis"]);
+    // Who hears on is told of the end.
+    drop(store);
+    ended();
+    changes.until("the end", |changes| {
+        matches!(
+            changes.last(),
+            Some(Change::Gap(StoreError::Unavailable(_)))
+        )
+        .then_some(())
+    });
+    assert!(server.clients().is_empty());
+
+    // A server that says nothing keeps none of them.
+    let proxy = Proxy::to(server.address());
+    let store = used(&server.url_at(proxy.address()));
+    proxy.hold(Direction::ToClient);
+    drop(store);
+    ended();
+    proxy.heal();
+
+    // Nor does one that is not there, while somebody waits for it.
+    let store = used(&server.url());
+    let heard = watch(&store, "key");
+    server.kill();
+    until("the loss", || store.read("key".into()).err());
+    assert_eq!(threads(), ["oneflight-redis"]);
+    drop(store);
+    ended();
+    drop(heard);
+
+    // One after the other is as good as the first.
+    server.restart();
+    let store = used(&server.url());
+    assert!(store.read("key".into()).unwrap().revision > Revision::NEVER);
+    drop(store);
+    ended();
+}
