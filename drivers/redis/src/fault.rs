@@ -3,7 +3,7 @@
 use std::fmt;
 
 use oneflight_store::StoreError;
-use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 
 /// A server's address and database, for errors: without the user and the password.
 #[derive(Clone, Debug)]
@@ -13,6 +13,14 @@ impl Place {
     pub(crate) fn of(info: &ConnectionInfo) -> Self {
         let database = info.redis_settings().db();
         Self(format!("redis at {}, database {database}", info.addr()))
+    }
+
+    /// Whichever server is the primary of this name.
+    pub(crate) fn of_primary(service: &str, sentinels: &[String], database: i64) -> Self {
+        let sentinels = sentinels.join(" and ");
+        Self(format!(
+            "redis, the primary {service:?} of the sentinels at {sentinels}, database {database}"
+        ))
     }
 }
 
@@ -81,6 +89,38 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
 pub(crate) fn of_connection(place: &Place, error: &RedisError) -> StoreError {
     let said = said(error);
     of_code(place, code(error, &said), error, &said)
+}
+
+/// What a sentinel has done instead of an answer.
+pub(crate) enum Sentinel {
+    /// And another one would, or will soon.
+    Silent(String),
+    Refuses(StoreError),
+}
+
+/// The error of asking a sentinel there.
+pub(crate) fn of_sentinel(place: &Place, at: &ConnectionAddr, error: &RedisError) -> Sentinel {
+    let said = said(error);
+    let code = code(error, &said);
+    if !has_answered(error) || code == Code::NotNow {
+        return Sentinel::Silent(format!("{at}: {said}"));
+    }
+    let what = if code == Code::NotAuthenticated {
+        "wants another user or password, see sentinelUsername and sentinelPassword"
+    } else if code == Code::NoPermission {
+        "does not let this user ask for the primary; permit +sentinel|get-master-addr-by-name"
+    } else {
+        "does not answer as a sentinel does; the URL of a single server begins with redis://"
+    };
+    Sentinel::Refuses(StoreError::refused(format_args!(
+        "{place}: what is at {at} {what} (it says: {said})"
+    )))
+}
+
+/// Whether anybody was there to say so.
+pub(crate) fn has_answered(error: &RedisError) -> bool {
+    // Whatever else is wrong with an answer, it is one.
+    !error.is_io_error() && !error.is_connection_dropped()
 }
 
 /// What a server's refusals come down to.

@@ -32,8 +32,9 @@ mod list;
 mod message;
 mod profile;
 mod script;
+mod sentinel;
 mod slot;
-mod target;
+mod source;
 mod times;
 #[cfg(feature = "tokio")]
 mod tokio;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oneflight_store::StoreError;
-use redis::{Client, Cmd, Connection, ConnectionLike, RedisError, Value};
+use redis::{Cmd, Connection, ConnectionLike, RedisError, Value};
 
 use crate::call::Call;
 use crate::fault::{self, About, Place};
 use crate::hub::Hub;
+use crate::source::Source;
 use crate::times::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 
 /// How many connections are kept while nobody uses them.
@@ -17,7 +18,7 @@ const KEPT: usize = 8;
 
 /// What callers and threads share.
 pub(crate) struct Desk {
-    pub(crate) client: Client,
+    pub(crate) source: Source,
     pub(crate) place: Place,
     pub(crate) hub: Arc<Hub>,
     pub(crate) bell: Arc<Bell>,
@@ -56,10 +57,10 @@ impl Bell {
 }
 
 impl Desk {
-    pub(crate) fn new(client: Client, place: Place, hub: Arc<Hub>, bell: Arc<Bell>) -> Self {
+    pub(crate) fn new(source: Source, hub: Arc<Hub>, bell: Arc<Bell>) -> Self {
         Self {
-            client,
-            place,
+            place: source.place(),
+            source,
             hub,
             bell,
             idle: Mutex::new(Vec::new()),
@@ -76,11 +77,16 @@ impl Desk {
         drop(idle);
     }
 
-    fn connect(&self) -> Result<Connection, RedisError> {
-        let connection = self.client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
-        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-        Ok(connection)
+    /// A connection of which both ends answer in time.
+    pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
+        let client = self.source.client_blocking()?;
+        let connect = || {
+            let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+            connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+            connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+            Ok(connection)
+        };
+        connect().map_err(|error| fault::of_connection(&self.place, &error))
     }
 
     /// A connection, and whether it was there before.
@@ -88,10 +94,7 @@ impl Desk {
         let kept = self.idle().pop();
         match kept {
             Some(connection) => Ok((connection, true)),
-            None => match self.connect() {
-                Ok(connection) => Ok((connection, false)),
-                Err(error) => Err(fault::of_connection(&self.place, &error)),
-            },
+            None => Ok((self.connect()?, false)),
         }
     }
 

@@ -12,7 +12,7 @@ use super::desk::Desk;
 use crate::call;
 use crate::fault;
 use crate::message::Push;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, QUIET, RESPONSE_TIMEOUT};
+use crate::times::{FIRST_DELAY, LAST_DELAY, QUIET, RESPONSE_TIMEOUT};
 
 /// How long a read lasts at most: so long after the store the thread may end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -61,11 +61,10 @@ fn hear(desk: &Desk) {
                     let error = read(desk, number, &mut connection);
                     desk.forget_idle();
                     lost = Instant::now();
-                    error
+                    fault::of_connection(&desk.place, &error)
                 }
                 Err(error) => error,
             };
-            let error = fault::of_connection(&desk.place, &error);
             desk.hub.disconnected(number, &error);
             let refused = matches!(error, StoreError::Refused(_));
             if refused {
@@ -86,19 +85,18 @@ fn hear(desk: &Desk) {
 
 /// Connects, and subscribes to everything: at last to the changes, so that who hears of those hears of
 /// all.
-fn connect(desk: &Desk) -> Result<Connection, RedisError> {
-    let mut connection = desk.client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
-    connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-    // Until it is known whether they are permitted: after a read that has timed out, the client takes the
-    // next error for the answer that was missed, and drops it.
-    connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+fn connect(desk: &Desk) -> Result<Connection, StoreError> {
+    // Its reads wait for long until it is known whether all is permitted: after a read that has timed out,
+    // the client takes the next error for the answer that was missed, and drops it.
+    let mut connection = desk.connect()?;
     let channels = &desk.hub.channels;
     let words = [channels.patterns().to_vec(), vec![channels.changes.clone()]];
     let mut subscribe = Vec::new();
     for (name, words) in ["PSUBSCRIBE", "SUBSCRIBE"].into_iter().zip(words) {
         subscribe.extend(redis::cmd(name).arg(words).get_packed_command());
     }
-    connection.send_packed_command(&subscribe)?;
+    let sent = connection.send_packed_command(&subscribe);
+    sent.map_err(|error| fault::of_connection(&desk.place, &error))?;
     Ok(connection)
 }
 

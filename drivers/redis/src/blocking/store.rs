@@ -10,7 +10,7 @@ use oneflight_store::{
     ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState, Profile,
     Publication, PutOutcome, Renewal, Revision, StoreError, Subscription, Watcher,
 };
-use redis::{Client, IntoConnectionInfo};
+use redis::Client;
 
 use super::desk::{Bell, Desk};
 use super::ear;
@@ -19,7 +19,7 @@ use crate::hub::{Hears, Hub};
 use crate::layout::Channels;
 use crate::list::List;
 use crate::profile::PROFILE;
-use crate::target;
+use crate::source::Source;
 
 /// A store on a Redis server, for callers that block.
 ///
@@ -49,26 +49,30 @@ impl Drop for Shared {
 
 impl RedisStore {
     /// On the server of this URL: `redis://user:password@host:port/database`, `rediss://…` with TLS, or
-    /// `unix:///path?db=database`. Connects with the first call.
+    /// `unix:///path?db=database`; or on the primary that sentinels name:
+    /// `redis-sentinel://user:password@host:port/database?node=host:port&sentinelServiceName=name`,
+    /// `rediss-sentinel://…` with TLS. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`StoreError::Refused`] if the URL is none, which does not show it.
-    pub fn open(url: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        Ok(Self::new(target::open(url)?))
+    pub fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        Ok(Self::on(Source::open(url.as_ref())?))
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
     /// them.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let (client, place) = target::with_push(client);
-        let database = client.get_connection_info().redis_settings().db();
+        Self::on(Source::of(client))
+    }
+
+    fn on(source: Source) -> Self {
         let bell = Arc::new(Bell::default());
         let ring = Arc::clone(&bell);
-        let channels = Channels::new(database);
+        let channels = Channels::new(source.database());
         let hub = Hub::new(channels, Hears::All, move || ring.ring());
-        let desk = Desk::new(client, place, Arc::new(hub), bell);
+        let desk = Desk::new(source, Arc::new(hub), bell);
         Self {
             shared: Arc::new(Shared {
                 desk: Arc::new(desk),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_store::StoreError;
-use redis::{AsyncConnectionConfig, Client};
+use redis::AsyncConnectionConfig;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -16,6 +16,7 @@ use crate::call;
 use crate::fault::{self, Place};
 use crate::hub::{Hub, Pair};
 use crate::message::Push;
+use crate::source::Source;
 use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, TICK};
 
 /// More requests than can be on their way to a connection.
@@ -23,7 +24,7 @@ const NO_WAITING: usize = 1 << 24;
 
 /// What the task and the calls share.
 pub(crate) struct Link {
-    pub(crate) client: Client,
+    pub(crate) source: Source,
     pub(crate) place: Place,
     pub(crate) hub: Arc<Hub>,
     /// There is something to do.
@@ -152,8 +153,8 @@ impl Link {
             // overtake its subscription. What is queued is bounded by the callers.
             .set_pipeline_buffer_size(NO_WAITING)
             .set_push_sender(pushed);
-        let connection = self
-            .client
+        let client = self.source.client().await?;
+        let connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|error| fault::of_connection(&self.place, &error))?;

@@ -10,7 +10,7 @@ use oneflight_store::{
     ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState, Pending, Profile,
     Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription, Watcher,
 };
-use redis::{Client, IntoConnectionInfo};
+use redis::Client;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -23,7 +23,7 @@ use crate::hub::{Hears, Hub};
 use crate::layout::Channels;
 use crate::list::List;
 use crate::profile::PROFILE;
-use crate::target;
+use crate::source::Source;
 
 /// How often a call that changes nothing when it is repeated is made again after its connection was
 /// lost.
@@ -58,28 +58,32 @@ impl Drop for Shared {
 
 impl RedisStore {
     /// On the server of this URL: `redis://user:password@host:port/database`, `rediss://…` with TLS, or
-    /// `unix:///path?db=database`. Connects with the first call.
+    /// `unix:///path?db=database`; or on the primary that sentinels name:
+    /// `redis-sentinel://user:password@host:port/database?node=host:port&sentinelServiceName=name`,
+    /// `rediss-sentinel://…` with TLS. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`StoreError::Refused`] if the URL is none, which does not show it.
-    pub fn open(url: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        Ok(Self::new(target::open(url)?))
+    pub fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        Ok(Self::on(Source::open(url.as_ref())?))
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
     /// them.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let (client, place) = target::with_push(client);
+        Self::on(Source::of(client))
+    }
+
+    fn on(source: Source) -> Self {
         let bell = Arc::new(Notify::new());
         let ring = Arc::clone(&bell);
-        let database = client.get_connection_info().redis_settings().db();
-        let channels = Channels::new(database);
+        let channels = Channels::new(source.database());
         let link = Link {
             hub: Arc::new(Hub::new(channels, Hears::Each, move || ring.notify_one())),
-            client,
-            place,
+            place: source.place(),
+            source,
             bell,
             phase: watch::Sender::new(Phase::default()),
             waiting: AtomicUsize::new(0),
