@@ -28,9 +28,15 @@ mod call;
 mod fault;
 mod hub;
 mod layout;
+#[cfg(feature = "tokio")]
+mod line;
 mod list;
 mod message;
+#[cfg(feature = "tokio")]
+mod outage;
 mod profile;
+#[cfg(feature = "tokio")]
+mod pulse;
 mod script;
 mod sentinel;
 mod slot;

@@ -10,14 +10,15 @@ use redis::AsyncConnectionConfig;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::pulse::Pulse;
 use super::up::{Job, Up};
-use crate::call;
 use crate::fault::{self, Place};
-use crate::hub::{Hub, Pair};
+use crate::hub::Hub;
+use crate::line::{self, Checkup, Line};
 use crate::message::Push;
+use crate::outage::Outage;
+use crate::pulse::Pulse;
 use crate::source::Source;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, TICK};
+use crate::times::{CONNECT_TIMEOUT, TICK};
 
 /// More requests than can be on their way to a connection.
 const NO_WAITING: usize = 1 << 24;
@@ -79,40 +80,31 @@ impl Drop for Kept {
 pub(crate) async fn keep(link: Arc<Link>) {
     let kept = Kept(link);
     let link = &kept.0;
-    let mut delay = FIRST_DELAY;
-    let mut lost = Instant::now();
+    let mut outage = Outage::new();
     loop {
         link.somebody_wants().await;
         let number = link.hub.next_connection();
-        match link.connect(number).await {
+        let delay = match link.connect(number).await {
             Ok((up, jobs)) => {
-                let since = Instant::now();
+                let made = Instant::now();
                 let error = link.serve(&up, jobs).await;
                 link.phase.send_modify(|phase| phase.up = None);
                 up.lose(error.clone());
                 link.hub.disconnected(number, &error);
-                lost = Instant::now();
-                if since.elapsed() > LAST_DELAY {
-                    delay = FIRST_DELAY;
-                    continue;
-                }
+                outage.begins(made)
             }
             Err(error) => {
-                let refused = matches!(error, StoreError::Refused(_));
-                if refused {
-                    link.hub.ended(&error);
-                } else {
-                    link.hub.out_of_reach(lost.elapsed(), &error);
-                }
-                link.hub.leave_idle(Instant::now(), drop);
+                let delay = outage.goes_on(&link.hub, &error);
                 link.phase.send_modify(|phase| {
                     phase.failed += 1;
                     phase.error = Some(error);
                 });
+                delay
             }
+        };
+        if !delay.is_zero() {
+            sleep(delay).await;
         }
-        sleep(delay).await;
-        delay = (delay * 2).min(LAST_DELAY);
     }
 }
 
@@ -159,7 +151,17 @@ impl Link {
             .await
             .map_err(|error| fault::of_connection(&self.place, &error))?;
         let (jobs, to_do) = mpsc::unbounded_channel();
-        Ok((Up::new(number, connection, jobs, pulse, lose, lost), to_do))
+        let up = Up {
+            number,
+            connection,
+            hub: Arc::clone(&self.hub),
+            place: self.place.clone(),
+            jobs,
+            pulse,
+            lose,
+            lost,
+        };
+        Ok((up, to_do))
     }
 
     /// Until the connection is lost, and why.
@@ -169,7 +171,7 @@ impl Link {
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut work);
         self.phase.send_modify(|phase| phase.up = Some(up.clone()));
-        let mut was_silent = false;
+        let mut checkup = Checkup::default();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -181,20 +183,9 @@ impl Link {
                 Some(()) = work.next(), if !work.is_empty() => {}
                 () = self.bell.notified() => self.start_wanted(up, &mut work),
                 _ = tick.tick() => {
-                    let silence = up.pulse.silence();
-                    // Not at first sight: this thread may have been busy for as long, and what was
-                    // answered meanwhile be unread.
-                    if let Some(silence) = silence && was_silent {
-                        return StoreError::unavailable(format_args!(
-                            "{}: no answer for {} ms", self.place, silence.as_millis()
-                        ));
+                    if let Err(error) = checkup.tick(up) {
+                        return error;
                     }
-                    was_silent = silence.is_some();
-                    let is_quiet = up.pulse.is_quiet() && self.hub.has_subscribers();
-                    if up.pulse.was_given_up() || is_quiet {
-                        up.ping();
-                    }
-                    self.hub.leave_idle(Instant::now(), |names| up.unsubscribe(names));
                     self.start_wanted(up, &mut work);
                 }
             }
@@ -203,23 +194,9 @@ impl Link {
 
     /// Subscribes and looks, as is wanted by now.
     fn start_wanted(&self, up: &Up, work: &mut FuturesUnordered<Job>) {
-        let subscribe = |names| up.subscribe(names, &self.hub, &self.place);
+        let subscribe = |names| up.subscribe(names);
         for pair in self.hub.take_wanted(up.number, subscribe) {
-            let (hub, up, place) = (Arc::clone(&self.hub), up.clone(), self.place.clone());
-            work.push(Box::pin(async move { look(&hub, &up, &place, pair).await }));
+            work.push(Box::pin(line::look(up.clone(), pair)));
         }
-    }
-}
-
-/// Looks at a pair, and tells its watchers.
-async fn look(hub: &Arc<Hub>, up: &Up, place: &Place, pair: Pair) {
-    let (key, lock) = &pair;
-    let call = call::look(key, lock);
-    let ticket = hub.depart(up.number, key, lock, |names| {
-        up.subscribe(names, hub, place)
-    });
-    match up.ask(place, &call).await {
-        Ok((key, lock)) => hub.learn(ticket, Some(key), &lock),
-        Err(fault) => hub.look_failed(pair, &fault.error),
     }
 }

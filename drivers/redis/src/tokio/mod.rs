@@ -1,7 +1,6 @@
 //! The async flavour.
 
 mod link;
-mod pulse;
 mod store;
 mod up;
 

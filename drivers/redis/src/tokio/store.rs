@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_store::{
-    ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, LockState, Pending, Profile,
+    ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, Pending, Profile,
     Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription, Watcher,
 };
 use redis::Client;
@@ -21,13 +21,9 @@ use crate::call::{self, Call};
 use crate::fault::Place;
 use crate::hub::{Hears, Hub};
 use crate::layout::Channels;
-use crate::list::List;
+use crate::line::{self, Way};
 use crate::profile::PROFILE;
 use crate::source::Source;
-
-/// How often a call that changes nothing when it is repeated is made again after its connection was
-/// lost.
-const MOST_TRIES: usize = 3;
 
 /// A store on a Redis server, for async callers on a tokio runtime.
 ///
@@ -98,7 +94,7 @@ impl RedisStore {
 
     fn call<T: Send + 'static>(&self, call: Call<T>) -> Pending<T> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { shared.ask(&call).await })
+        Box::pin(async move { line::ask(&*shared, &call).await })
     }
 
     fn checked<T: Send + 'static>(&self, value: &Bytes, call: Call<T>) -> Pending<T> {
@@ -150,9 +146,16 @@ impl Shared {
         *task = Some(runtime.spawn(keep(Arc::clone(&self.link))).abort_handle());
         Ok(())
     }
+}
 
-    /// The connection, once there is one; an error once one more could not be made.
-    async fn up(&self) -> Result<Up, StoreError> {
+impl Way for Shared {
+    type Line = Up;
+
+    fn hub(&self) -> &Hub {
+        &self.link.hub
+    }
+
+    async fn line(&self) -> Result<Up, StoreError> {
         self.start()?;
         let mut phases = self.link.phase.subscribe();
         let before = phases.borrow_and_update().failed;
@@ -171,74 +174,6 @@ impl Shared {
             None => Err(phase.error.clone().unwrap_or_else(gone)),
         }
     }
-
-    async fn ask<T>(&self, call: &Call<T>) -> Result<T, StoreError> {
-        for _ in 1..MOST_TRIES {
-            let fault = match self.up().await?.ask(&self.link.place, call).await {
-                Ok(answer) => return Ok(answer),
-                Err(fault) => fault,
-            };
-            if !fault.is_lost || !call.is_idempotent {
-                return Err(fault.error);
-            }
-        }
-        let last = self.up().await?.ask(&self.link.place, call).await;
-        last.map_err(|fault| fault.error)
-    }
-
-    /// Subscribes to what the loser is going to watch, in one go with the claim, and keeps what it is
-    /// told for that watch.
-    async fn claim(&self, request: ClaimRequest) -> Result<Claim, StoreError> {
-        let Link { hub, place, .. } = &*self.link;
-        let (key, lock) = (&request.key, &request.lock);
-        let call = call::claim(&hub.channels, &request);
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            hub.want(key, lock);
-            let up = self.up().await?;
-            let subscribe = |names| up.subscribe(names, hub, place);
-            let ticket = hub.depart(up.number, key, lock, subscribe);
-            match up.ask(place, &call).await {
-                Ok(claimed) => {
-                    if let Claim::Held {
-                        token,
-                        remaining,
-                        holder,
-                    } = &claimed.claim
-                    {
-                        let lock = LockState::Held {
-                            token: *token,
-                            remaining: *remaining,
-                            holder: holder.clone(),
-                        };
-                        hub.learn(ticket, claimed.key, &lock);
-                    }
-                    return Ok(claimed.claim);
-                }
-                Err(fault) if fault.is_lost && tries < MOST_TRIES => {}
-                Err(fault) => return Err(fault.error),
-            }
-        }
-    }
-
-    async fn list(&self) -> Result<Vec<KeyStatus>, StoreError> {
-        let place = &self.link.place;
-        let mut list = List::default();
-        while let Some(scan) = list.scan() {
-            let up = self.up().await?;
-            list.found(place, up.query(place, &scan).await?)?;
-            let calls = list.take_found();
-            let answers = calls.iter().map(|call| async {
-                let answer = up.ask(place, call).await;
-                answer.map_err(|fault| fault.error)
-            });
-            for answer in futures_util::future::join_all(answers).await {
-                list.add(answer)?;
-            }
-        }
-        Ok(list.into_lines())
-    }
 }
 
 impl Store for RedisStore {
@@ -248,7 +183,7 @@ impl Store for RedisStore {
 
     fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { shared.claim(request).await })
+        Box::pin(async move { line::claim(&*shared, request).await })
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
@@ -291,7 +226,7 @@ impl Store for RedisStore {
 
     fn list(&self) -> Pending<Vec<KeyStatus>> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { shared.list().await })
+        Box::pin(async move { line::list(&*shared).await })
     }
 
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {

@@ -1,5 +1,6 @@
 //! Whether a connection still answers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,19 +29,19 @@ impl Default for Pulse {
 }
 
 /// A question, until it is answered or given up.
-pub(crate) struct Question<'a> {
-    pulse: &'a Pulse,
+pub(crate) struct Question {
+    pulse: Arc<Pulse>,
     is_answered: bool,
 }
 
-impl Question<'_> {
+impl Question {
     pub(crate) fn answered(mut self) {
         self.is_answered = true;
         self.pulse.beat();
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for Question {
     fn drop(&mut self) {
         self.pulse.underway.fetch_sub(1, Ordering::Relaxed);
         if !self.is_answered {
@@ -60,12 +61,12 @@ impl Pulse {
     }
 
     /// Something is asked.
-    pub(crate) fn ask(&self) -> Question<'_> {
+    pub(crate) fn ask(self: &Arc<Self>) -> Question {
         if self.underway.fetch_add(1, Ordering::Relaxed) == 0 {
             self.beat();
         }
         Question {
-            pulse: self,
+            pulse: Arc::clone(self),
             is_answered: false,
         }
     }

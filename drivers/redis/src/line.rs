@@ -1,0 +1,224 @@
+//! What is done over a connection, whichever flavour keeps it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use oneflight_store::{Claim, ClaimRequest, KeyStatus, LockState, StoreError};
+use redis::{Cmd, RedisError, Value};
+
+use crate::call::{self, Call};
+use crate::fault::{self, About, Place};
+use crate::hub::{Hub, Pair};
+use crate::list::List;
+use crate::pulse::Pulse;
+
+/// How often a call that changes nothing when it is repeated is made again after its connection was
+/// lost.
+const MOST_TRIES: usize = 3;
+
+/// A connection that is there. What is queued first is sent first, and what is pushed comes in one order
+/// with the answers.
+pub(crate) trait Line: Clone + Send + Sync + 'static {
+    fn number(&self) -> u64;
+
+    fn hub(&self) -> &Arc<Hub>;
+
+    fn place(&self) -> &Place;
+
+    fn pulse(&self) -> &Pulse;
+
+    /// Ends all that is under way, if it has not ended.
+    fn lose(&self, error: StoreError);
+
+    /// Sends a command, queued when the future is first looked at; an error if the connection is lost
+    /// before it is answered.
+    fn send(
+        &self,
+        command: &Cmd,
+    ) -> impl Future<Output = Result<Result<Value, RedisError>, StoreError>> + Send;
+
+    /// Queues the request for these channels, as one command. A refusal comes to [`refused`].
+    fn subscribe(&self, names: Vec<Arc<str>>);
+
+    /// Queues that these are given back.
+    fn unsubscribe(&self, names: Vec<Arc<str>>);
+
+    /// Queues the question whether somebody is there.
+    fn ping(&self);
+}
+
+/// The way to a server, over one connection after the other.
+pub(crate) trait Way: Send + Sync {
+    type Line: Line;
+
+    fn hub(&self) -> &Hub;
+
+    /// The connection, once there is one; an error once one more could not be made.
+    fn line(&self) -> impl Future<Output = Result<Self::Line, StoreError>> + Send;
+}
+
+/// Why there is no answer, and whether that is because the connection was lost.
+struct Fault {
+    error: StoreError,
+    is_lost: bool,
+}
+
+/// Asks over this connection.
+async fn ask_over<T>(line: &impl Line, call: &Call<T>) -> Result<T, Fault> {
+    let lost = |error| Fault {
+        error,
+        is_lost: true,
+    };
+    let mut answer = line.send(&call.by_digest()).await.map_err(lost)?;
+    if answer.as_ref().is_err_and(fault::is_unknown_script) {
+        answer = line.send(&call.in_full()).await.map_err(lost)?;
+    }
+    match answer {
+        Ok(value) => call.read(line.place(), value).map_err(|error| Fault {
+            error,
+            is_lost: false,
+        }),
+        Err(error) => {
+            let about = About {
+                key: &call.key,
+                places: call.places(),
+            };
+            let fault = Fault {
+                error: fault::of_call(line.place(), &error, about),
+                is_lost: error.is_connection_dropped(),
+            };
+            // Another connection may lead to the new primary.
+            if fault.is_lost || fault::is_read_only(&error) {
+                line.lose(fault.error.clone());
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// Makes a call.
+pub(crate) async fn ask<T>(way: &impl Way, call: &Call<T>) -> Result<T, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match ask_over(&way.line().await?, call).await {
+            Ok(answer) => return Ok(answer),
+            Err(fault) if fault.is_lost && call.is_idempotent && tries < MOST_TRIES => {}
+            Err(fault) => return Err(fault.error),
+        }
+    }
+}
+
+/// Makes a claim: subscribes to what the loser is going to watch, in one go with it, and keeps what it
+/// is told for that watch.
+pub(crate) async fn claim(way: &impl Way, request: ClaimRequest) -> Result<Claim, StoreError> {
+    let hub = way.hub();
+    let (key, lock) = (&request.key, &request.lock);
+    let call = call::claim(&hub.channels, &request);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        hub.want(key, lock);
+        let line = way.line().await?;
+        let ticket = hub.depart(line.number(), key, lock, |names| line.subscribe(names));
+        match ask_over(&line, &call).await {
+            Ok(claimed) => {
+                if let Claim::Held {
+                    token,
+                    remaining,
+                    holder,
+                } = &claimed.claim
+                {
+                    let lock = LockState::Held {
+                        token: *token,
+                        remaining: *remaining,
+                        holder: holder.clone(),
+                    };
+                    hub.learn(ticket, claimed.key, &lock);
+                }
+                return Ok(claimed.claim);
+            }
+            Err(fault) if fault.is_lost && tries < MOST_TRIES => {}
+            Err(fault) => return Err(fault.error),
+        }
+    }
+}
+
+/// Lists all keys.
+pub(crate) async fn list(way: &impl Way) -> Result<Vec<KeyStatus>, StoreError> {
+    let mut list = List::default();
+    while let Some(scan) = list.scan() {
+        let line = way.line().await?;
+        let found = line.send(&scan).await?;
+        let found = found.map_err(|error| fault::of_connection(line.place(), &error))?;
+        list.found(line.place(), found)?;
+        let calls = list.take_found();
+        let answers = calls.iter().map(|call| ask_over(&line, call));
+        for answer in futures_util::future::join_all(answers).await {
+            list.add(answer.map_err(|fault| fault.error))?;
+        }
+    }
+    Ok(list.into_lines())
+}
+
+/// Looks at a pair, and tells its watchers.
+pub(crate) async fn look<L: Line>(line: L, pair: Pair) {
+    let (key, lock) = &pair;
+    let call = call::look(key, lock);
+    let hub = line.hub();
+    let ticket = hub.depart(line.number(), key, lock, |names| line.subscribe(names));
+    match ask_over(&line, &call).await {
+        Ok((key, lock)) => hub.learn(ticket, Some(key), &lock),
+        Err(fault) => hub.look_failed(pair, &fault.error),
+    }
+}
+
+/// The server has refused the request for these channels.
+pub(crate) fn refused(line: &impl Line, names: &[Arc<str>], error: &RedisError) {
+    let error = fault::of_connection(line.place(), error);
+    if matches!(error, StoreError::Unavailable(_)) {
+        // It will be otherwise soon: the next connection asks again.
+        line.lose(error);
+    } else if names.len() > 1 {
+        // One of them is enough for all to be refused.
+        for name in names {
+            let subscribe = |names| line.subscribe(names);
+            line.hub().ask_by_itself(line.number(), name, subscribe);
+        }
+    } else {
+        line.hub().refused(line.number(), names, &error);
+    }
+}
+
+/// Looks after a connection, with each [`TICK`](crate::times::TICK).
+#[derive(Default)]
+pub(crate) struct Checkup {
+    was_silent: bool,
+}
+
+impl Checkup {
+    /// An error once nobody answers any more.
+    pub(crate) fn tick(&mut self, line: &impl Line) -> Result<(), StoreError> {
+        let silence = line.pulse().silence();
+        // Not at first sight: this thread may have been busy for as long, and what was answered
+        // meanwhile be unread.
+        if let Some(silence) = silence
+            && self.was_silent
+        {
+            return Err(StoreError::unavailable(format_args!(
+                "{}: no answer for {} ms",
+                line.place(),
+                silence.as_millis()
+            )));
+        }
+        self.was_silent = silence.is_some();
+        let is_quiet = line.pulse().is_quiet() && line.hub().has_subscribers();
+        if line.pulse().was_given_up() || is_quiet {
+            line.ping();
+        }
+        let unsubscribe = |names| line.unsubscribe(names);
+        line.hub().leave_idle(Instant::now(), unsubscribe);
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! How long there has been no connection, and when the next one is tried.
+
+use std::time::{Duration, Instant};
+
+use oneflight_store::StoreError;
+
+use crate::hub::Hub;
+use crate::times::{FIRST_DELAY, LAST_DELAY};
+
+/// From the loss of a connection to the next one; what follows at once upon a connection that did not
+/// last is the same outage still, as far as delays go.
+pub(crate) struct Outage {
+    since: Instant,
+    delay: Duration,
+}
+
+impl Outage {
+    /// There was no connection yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            delay: FIRST_DELAY,
+        }
+    }
+
+    /// The connection is lost that was made then; how long to wait before the next one.
+    pub(crate) fn begins(&mut self, made: Instant) -> Duration {
+        self.since = Instant::now();
+        if made.elapsed() > LAST_DELAY {
+            self.delay = FIRST_DELAY;
+            return Duration::ZERO;
+        }
+        self.next_delay()
+    }
+
+    /// One more connection could not be made: those who watch are told so, if it is time; how long to
+    /// wait before the next one.
+    pub(crate) fn goes_on(&mut self, hub: &Hub, error: &StoreError) -> Duration {
+        if matches!(error, StoreError::Refused(_)) {
+            hub.ended(error);
+        } else {
+            hub.out_of_reach(self.since.elapsed(), error);
+        }
+        hub.leave_idle(Instant::now(), drop);
+        self.next_delay()
+    }
+
+    fn next_delay(&mut self) -> Duration {
+        let delay = self.delay;
+        self.delay = (delay * 2).min(LAST_DELAY);
+        delay
+    }
+}
