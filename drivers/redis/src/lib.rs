@@ -25,6 +25,7 @@ mod answer;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod call;
+mod cluster;
 mod fault;
 mod hub;
 mod layout;

@@ -3,6 +3,7 @@
 use oneflight_store::StoreError;
 use redis::{Client, ConnectionInfo, ProtocolVersion};
 
+use crate::cluster;
 use crate::fault::Place;
 use crate::sentinel::{self, Sentinels};
 
@@ -17,6 +18,11 @@ pub(crate) enum Source {
 impl Source {
     /// What a URL says.
     pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
+        if cluster::is_cluster(url) {
+            return Err(StoreError::refused(
+                "this is the address of a Redis Cluster, which only the async store can open",
+            ));
+        }
         if let Some(url) = sentinel::Url::of(url) {
             return Ok(Self::Sentinels(Sentinels::new(url?)?));
         }

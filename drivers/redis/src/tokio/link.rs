@@ -53,8 +53,8 @@ impl Phase {
     }
 }
 
-/// Says that the task has ended, however it did: its runtime may have.
-struct Kept(Arc<Link>);
+/// Says that the task has ended, however it did: its runtime may have, even before it began.
+pub(crate) struct Kept(pub(crate) Arc<Link>);
 
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -77,8 +77,7 @@ impl Drop for Kept {
 }
 
 /// Keeps the connection, until it is dropped.
-pub(crate) async fn keep(link: Arc<Link>) {
-    let kept = Kept(link);
+pub(crate) async fn keep(kept: Kept) {
     let link = &kept.0;
     let mut outage = Outage::new();
     loop {
