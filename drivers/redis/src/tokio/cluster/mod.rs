@@ -4,14 +4,13 @@ mod survey;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oneflight_store::{
     ChangeListener, Claim, ClaimRequest, KeyStatus, StoreError, Subscription, WatchEvent, Watcher,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
 
 use self::survey::{Chart, Kept, keep};
 use super::node::Node;
@@ -21,14 +20,12 @@ use crate::fault::{self, Place};
 use crate::layout::{self, Channels};
 use crate::line::{self, Fault};
 use crate::list::List;
-use crate::times::{FIRST_DELAY, RESPONSE_TIMEOUT};
+use crate::times::RESPONSE_TIMEOUT;
 
 /// How often a call is sent on from one server to another.
 const MOST_MOVES: u32 = 8;
 /// How often another server is looked for because the one that kept the slot is gone.
 const MOST_SEARCHES: u32 = 2;
-/// The longest delay between attempts while a slot is on its way.
-const LONGEST_DELAY: Duration = Duration::from_millis(160);
 
 pub(super) struct Cluster {
     chart: Arc<Chart>,
@@ -112,7 +109,6 @@ impl Cluster {
     ) -> Result<T, StoreError> {
         self.start()?;
         let since = Instant::now();
-        let mut delay = FIRST_DELAY;
         let (mut moves, mut searches) = (0, 0);
         loop {
             let (at, node) = self.owner(slot).await?;
@@ -131,8 +127,8 @@ impl Cluster {
                     }
                     self.chart.turned(&turn, &at);
                     // The first is told by who knows. Then they do not agree yet.
-                    if moves < 2 {
-                        continue;
+                    if moves >= 2 {
+                        self.chart.survey().await?;
                     }
                 }
                 Some(Turn::OnItsWay) => {
@@ -142,6 +138,8 @@ impl Cluster {
                             self.place()
                         )));
                     }
+                    // By then it may be there: surveys take their time when they follow one another.
+                    self.chart.survey().await?;
                 }
                 turn @ (Some(Turn::Down) | None) => {
                     if turn.is_none() && !fault.is_lost {
@@ -156,11 +154,8 @@ impl Cluster {
                     if found.is_err() || !is_elsewhere || !may_repeat || searches > MOST_SEARCHES {
                         return Err(fault.error);
                     }
-                    continue;
                 }
             }
-            sleep(delay).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
         }
     }
 

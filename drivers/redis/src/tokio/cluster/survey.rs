@@ -23,6 +23,10 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How long a server that is connected may take to tell, before the next one is asked.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// The longest delay between surveys that follow one another: callers wait for them as long as things do not
+/// stand as they should.
+const LONGEST_DELAY: Duration = Duration::from_millis(160);
+
 pub(super) struct Chart {
     seeds: Arc<Seeds>,
     pub(super) runtime: Runtime,
@@ -70,8 +74,12 @@ impl Drop for Kept {
 /// Keeps the chart, until it is dropped.
 pub(super) async fn keep(kept: Kept) {
     let chart = &kept.0;
+    let (mut delay, mut last) = (FIRST_DELAY, Instant::now());
     for round in 0.. {
         chart.something_to_do().await;
+        if last.elapsed() > LONGEST_DELAY {
+            delay = FIRST_DELAY;
+        }
         // What is asked for from now on is not answered by what is read before.
         let wanted = chart.wanted.load(Ordering::SeqCst);
         let error = chart.look_around(round).await.err();
@@ -82,7 +90,9 @@ pub(super) async fn keep(kept: Kept) {
             phase.made = wanted;
             phase.error = error;
         });
-        sleep(FIRST_DELAY).await;
+        sleep(delay).await;
+        delay = (delay * 2).min(LONGEST_DELAY);
+        last = Instant::now();
     }
 }
 
