@@ -15,8 +15,10 @@ use oneflight_redis::RedisStore;
 use oneflight_store::conformance::{self, Waited};
 use oneflight_store::{Change, Renewal, Revision, Store, StoreError, WatchEvent};
 use oneflight_test_servers::time::until;
-use oneflight_test_servers::{Cluster, Config};
+use oneflight_test_servers::{Cluster, Config, Proxy, Traffic};
+use oneflight_tokio::{SingleFlight, Source};
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 fn open(cluster: &Cluster) -> Opened {
     common::waited(&cluster.url())
@@ -319,4 +321,66 @@ fn nothing_is_left_of_a_store() {
     until("the end of all connections", || {
         clients().is_empty().then_some(())
     });
+}
+
+/// As with a single server: on one thread, where what is sent together cannot be torn apart.
+#[tokio::test(flavor = "current_thread")]
+async fn a_winner_makes_two_trips_and_a_loser_one() {
+    let cluster = Cluster::new(3);
+    let proxies = cluster.behind_proxies();
+    let flights = [(); 2].map(|()| {
+        let servers = proxies.iter().map(|it| format!("redis://{}", it.address()));
+        SingleFlight::new(RedisStore::cluster(servers).unwrap())
+    });
+    let keys = [0, 1, 2].map(|primary| key_of(&cluster, primary));
+    let run = async |process: usize, key: &str, value: &str| {
+        let call = flights[process].key(key).lease_ttl(LONG).wait_timeout(LONG);
+        let landing = call.run(|_| async { Ok::<_, String>(value.to_owned()) });
+        landing.await.unwrap()
+    };
+    // Both are connected to all servers, which know the scripts.
+    for process in [0, 1] {
+        for key in &keys {
+            run(process, &format!("{{p:{key}}} before"), "value").await;
+        }
+    }
+    for server in cluster.primaries() {
+        let listening = ["PUBSUB", "NUMSUB", "oneflight:0:changes"];
+        while server.command::<(String, u64)>(&listening).unwrap().1 < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    proxies.iter().for_each(Proxy::count_anew);
+    let (filling, is_filling) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let (mut filling, mut ended) = (Some(filling), Some(ended));
+    let winner = flights[0].key(&keys[1]).lease_ttl(LONG);
+    let winner = winner.run(|_| {
+        filling.take().unwrap().send(()).unwrap();
+        let ended = ended.take().unwrap();
+        async move { Ok::<_, String>(ended.await.unwrap()) }
+    });
+    let loser = async {
+        is_filling.await.unwrap();
+        let end = async {
+            while proxies[1].traffic().sent(&["EVALSHA"]) < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            end.send("value".to_owned()).unwrap();
+        };
+        tokio::join!(run(1, &keys[1], "never"), end).0
+    };
+    let (won, lost) = tokio::join!(winner, loser);
+    assert_eq!(
+        (won.unwrap().source, lost.source),
+        (Source::Computed, Source::Awaited)
+    );
+    // Now and then it is looked whether the slots are where they were.
+    let trips = |traffic: &Traffic| traffic.trips - traffic.sent(&["CLUSTER"]);
+    let traffic = proxies[1].traffic();
+    let sent = ["SUBSCRIBE", "EVALSHA"].map(|command| traffic.sent(&[command]));
+    assert_eq!((sent, trips(&traffic)), ([2, 3], 3), "{traffic:?}");
+    for other in [&proxies[0], &proxies[2]] {
+        assert_eq!(trips(&other.traffic()), 0, "{:?}", other.traffic());
+    }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, ToRedisArgs};
 
+use crate::redis::BUS;
 use crate::time::until;
-use crate::{Config, RedisServer};
+use crate::{Config, Proxy, RedisServer};
 
 /// How many slots there are.
 const SLOTS: usize = 16384;
@@ -180,6 +181,34 @@ impl Cluster {
         self.begin_move(slot, from, to);
         self.move_keys(slot, from, to);
         self.end_move(slot, from, to);
+    }
+
+    /// Has the primaries name proxies in place of themselves, and returns those, in their order.
+    #[must_use]
+    pub fn behind_proxies(&self) -> Vec<Proxy> {
+        let proxies: Vec<_> = self
+            .primaries
+            .iter()
+            .map(|it| Proxy::to(it.address()))
+            .collect();
+        for (server, proxy) in self.primaries.iter().zip(&proxies) {
+            let bus = (server.address().port() + BUS).to_string();
+            order(
+                server,
+                &["CONFIG", "SET", "cluster-announce-bus-port", &bus],
+            );
+            let port = proxy.address().port().to_string();
+            order(server, &["CONFIG", "SET", "cluster-announce-port", &port]);
+        }
+        for server in &self.primaries {
+            until("a server that has heard of the proxies", || {
+                let nodes: String = server.command(&["CLUSTER", "NODES"]).unwrap();
+                let names =
+                    |proxy: &Proxy| nodes.contains(&format!(":{}@", proxy.address().port()));
+                proxies.iter().all(names).then_some(())
+            });
+        }
+        proxies
     }
 
     /// Removes all keys.

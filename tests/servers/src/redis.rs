@@ -275,7 +275,7 @@ impl Drop for RedisServer {
 }
 
 /// The servers of a cluster listen to one another at a second port, so much higher.
-const BUS: u16 = 10_000;
+pub(crate) const BUS: u16 = 10_000;
 
 fn free_port(with_bus: bool) -> u16 {
     let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();

@@ -80,12 +80,13 @@ fn address(server: &Value, asked: &str) -> Option<Address> {
     let [host, Value::Int(port), ..] = &**server else {
         return None;
     };
-    let host = match host {
-        Value::BulkString(host) => std::str::from_utf8(host).ok()?,
-        Value::SimpleString(host) => host,
+    let host = if let Value::BulkString(host) = host {
+        std::str::from_utf8(host).ok()?
+    } else if let Value::Nil = host {
         // Where it is not to be told, it is where this answer came from.
-        Value::Nil => "",
-        _ => return None,
+        ""
+    } else {
+        return None;
     };
     Some(Address::at(host, u16::try_from(*port).ok()?, asked))
 }

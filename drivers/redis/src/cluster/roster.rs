@@ -17,11 +17,13 @@ pub(crate) trait Member: Send + Sync + 'static {
     fn listen(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
 }
 
+type Open<M> = dyn Fn(&Address) -> Arc<M> + Send + Sync;
+
 /// A watch is at the server that keeps its key, and moves with the key; a stream of changes is at all
 /// primaries.
 pub(crate) struct Roster<M> {
     /// Prepares to connect to the server there.
-    open: Box<dyn Fn(&Address) -> Arc<M> + Send + Sync>,
+    open: Box<Open<M>>,
     state: Mutex<State<M>>,
     /// Dropped subscriptions, to be cleared under the lock.
     closed: Mutex<Vec<u64>>,
@@ -373,7 +375,9 @@ mod tests {
         roster.learn(map(owners), (at("seed", 1), Arc::default()));
     }
 
-    fn heard<E: Send + 'static>() -> (Arc<Mutex<Vec<E>>>, Arc<impl Fn(E) + Send + Sync>) {
+    type Heard<E> = Arc<Mutex<Vec<E>>>;
+
+    fn heard<E: Send + 'static>() -> (Heard<E>, Arc<impl Fn(E) + Send + Sync>) {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&heard);
         (

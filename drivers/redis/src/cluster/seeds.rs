@@ -19,7 +19,7 @@ impl Seeds {
     /// Those of a URL; `None` if it is another kind of URL.
     pub(crate) fn of_url(url: &str) -> Option<Result<Self, StoreError>> {
         let servers = url::servers(url)?;
-        Some(servers.and_then(|servers| Self::of(servers)))
+        Some(servers.and_then(Self::of))
     }
 
     /// The user, the password and the rest are those of the first.

@@ -16,19 +16,20 @@ pub(crate) enum Turn {
 
 impl Turn {
     pub(crate) fn of(error: &RedisError) -> Option<Self> {
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => {
-                let (to, slot) = error.redirect_node()?;
-                let to = to.to_owned();
-                Some(Self::Moved { slot, to })
-            }
-            ErrorKind::Server(ServerErrorKind::Ask | ServerErrorKind::TryAgain) => {
-                Some(Self::OnItsWay)
-            }
-            ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown) => {
-                Some(Self::Down)
-            }
-            _ => None,
+        use ServerErrorKind as Kind;
+        let ErrorKind::Server(kind) = error.kind() else {
+            return None;
+        };
+        if kind == Kind::Moved {
+            let (to, slot) = error.redirect_node()?;
+            let to = to.to_owned();
+            Some(Self::Moved { slot, to })
+        } else if matches!(kind, Kind::Ask | Kind::TryAgain) {
+            Some(Self::OnItsWay)
+        } else if matches!(kind, Kind::ClusterDown | Kind::MasterDown) {
+            Some(Self::Down)
+        } else {
+            None
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Hears {
     All,
 }
 
+type TellTurn = dyn Fn(&Turn) + Send + Sync;
+
 /// The subscriptions of one open store.
 pub(crate) struct Hub {
     pub(crate) channels: Channels,
@@ -47,7 +49,7 @@ pub(crate) struct Hub {
     /// Says that there is something to ask the server for.
     bell: Box<dyn Fn() + Send + Sync>,
     /// In a cluster, hears that another server is to be looked at.
-    turns: OnceLock<Box<dyn Fn(&Turn) + Send + Sync>>,
+    turns: OnceLock<Box<TellTurn>>,
     state: Mutex<State>,
     /// The channels of dropped subscriptions, to be cleared under the lock.
     closed: Mutex<Vec<Arc<str>>>,

@@ -214,7 +214,10 @@ impl Chart {
         let asked: Vec<Address> = near.iter().map(|(at, _)| at.clone()).collect();
         for (at, node) in near {
             match self.ask(&at, &node, ANSWER).await {
-                Ok(map) => return Ok(self.roster.learn(map, (at, node))),
+                Ok(map) => {
+                    self.roster.learn(map, (at, node));
+                    return Ok(());
+                }
                 Err(error) => last = error,
             }
         }
@@ -234,7 +237,10 @@ impl Chart {
             .collect();
         while let Some((at, node, map)) = asking.next().await {
             match map {
-                Ok(map) => return Ok(self.roster.learn(map, (at, node))),
+                Ok(map) => {
+                    self.roster.learn(map, (at, node));
+                    return Ok(());
+                }
                 Err(error @ StoreError::Refused(_)) => refusal = Some(error),
                 Err(error) => last = error,
             }
