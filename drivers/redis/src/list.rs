@@ -29,7 +29,10 @@ pub(crate) struct List {
 
 impl List {
     /// Another server is to be scanned, from its beginning.
-    #[cfg(feature = "tokio")]
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
     pub(crate) fn begin(&mut self) {
         self.cursor = None;
     }
@@ -70,7 +73,10 @@ impl List {
     }
 
     /// One of these is not there any more.
-    #[cfg(feature = "tokio")]
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
     pub(crate) fn skip(&mut self) {
         self.asked.pop_front();
     }
