@@ -46,7 +46,7 @@ pub(crate) fn without_password(url: &str) -> String {
 }
 
 /// What the URL of a server begins with.
-const SERVERS: [&str; 7] = [
+const SERVERS: [&str; 11] = [
     "redis",
     "rediss",
     "redis+unix",
@@ -54,6 +54,10 @@ const SERVERS: [&str; 7] = [
     "valkey",
     "valkeys",
     "valkey+unix",
+    "redis-cluster",
+    "rediss-cluster",
+    "valkey-cluster",
+    "valkeys-cluster",
 ];
 
 /// Why a store URL is none.
@@ -212,6 +216,7 @@ mod tests {
             "unix:///run/redis.sock?db=1",
             "unix:/run/redis.sock",
             "valkey://host",
+            "redis-cluster://user:secret@host:7000?node=other:7001",
         ] {
             let parsed: StoreUrl = url.parse().unwrap();
             assert_eq!(parsed, StoreUrl::Redis(ServerUrl(url.to_owned())));

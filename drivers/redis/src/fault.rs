@@ -3,7 +3,9 @@
 use std::fmt;
 
 use oneflight_store::StoreError;
-use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+
+use crate::cluster::Address;
 
 /// A server's address and database, for errors: without the user and the password.
 #[derive(Clone, Debug)]
@@ -13,6 +15,20 @@ impl Place {
     pub(crate) fn of(info: &ConnectionInfo) -> Self {
         let database = info.redis_settings().db();
         Self(format!("redis at {}, database {database}", info.addr()))
+    }
+
+    /// The servers of a cluster by which it was found.
+    pub(crate) fn of_cluster(servers: &[Address]) -> Self {
+        let servers: Vec<_> = servers.iter().map(Address::to_string).collect();
+        Self(format!("redis cluster at {}", servers.join(" and ")))
+    }
+
+    /// Whichever server is the primary of this name.
+    pub(crate) fn of_primary(service: &str, sentinels: &[String], database: i64) -> Self {
+        let sentinels = sentinels.join(" and ");
+        Self(format!(
+            "redis, the primary {service:?} of the sentinels at {sentinels}, database {database}"
+        ))
     }
 }
 
@@ -60,12 +76,7 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
             )
             .into(),
         },
-        Code::CrossSlot => StoreError::refused(format_args!(
-            "{place}: in a cluster the key and its lock must be in one slot, and {} are not; leave the \
-             lock to its default, or give both names the same tag in braces, as in \"{{a}}:key\" and \
-             \"{{a}}:lock\"",
-            about.places.join(" and ")
-        )),
+        Code::CrossSlot => apart(place, about.places),
         other @ (Code::OutOfMemory
         | Code::NoPermission
         | Code::NotAuthenticated
@@ -77,10 +88,66 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
     }
 }
 
+/// These are not in one slot of a cluster.
+pub(crate) fn apart(place: &Place, places: &[String]) -> StoreError {
+    StoreError::refused(format_args!(
+        "{place}: in a cluster the key and its lock must be in one slot, and {} are not; leave the \
+         lock to its default, or give both names the same tag in braces, as in \"{{a}}:key\" and \
+         \"{{a}}:lock\"",
+        places.join(" and ")
+    ))
+}
+
+/// The error of asking a server of a cluster which of them keeps what.
+#[cfg(feature = "tokio")]
+pub(crate) fn of_map(place: &Place, error: &RedisError) -> StoreError {
+    let said = said(error);
+    let code = code(error, &said);
+    if said.contains("cluster support disabled") {
+        return StoreError::refused(format_args!(
+            "{place}: it is no server of a cluster; the URL of a single server begins with redis:// \
+             (it says: {said})"
+        ));
+    }
+    of_code(place, code, error, &said)
+}
+
 /// The error of anything but a call: connecting, subscribing.
 pub(crate) fn of_connection(place: &Place, error: &RedisError) -> StoreError {
     let said = said(error);
     of_code(place, code(error, &said), error, &said)
+}
+
+/// What a sentinel has done instead of an answer.
+pub(crate) enum Sentinel {
+    /// And another one would, or will soon.
+    Silent(String),
+    Refuses(StoreError),
+}
+
+/// The error of asking a sentinel there.
+pub(crate) fn of_sentinel(place: &Place, at: &ConnectionAddr, error: &RedisError) -> Sentinel {
+    let said = said(error);
+    let code = code(error, &said);
+    if !has_answered(error) || code == Code::NotNow {
+        return Sentinel::Silent(format!("{at}: {said}"));
+    }
+    let what = if code == Code::NotAuthenticated {
+        "wants another user or password, see sentinelUsername and sentinelPassword"
+    } else if code == Code::NoPermission {
+        "does not let this user ask for the primary; permit +sentinel|get-master-addr-by-name"
+    } else {
+        "does not answer as a sentinel does; the URL of a single server begins with redis://"
+    };
+    Sentinel::Refuses(StoreError::refused(format_args!(
+        "{place}: what is at {at} {what} (it says: {said})"
+    )))
+}
+
+/// Whether anybody was there to say so.
+pub(crate) fn has_answered(error: &RedisError) -> bool {
+    // Whatever else is wrong with an answer, it is one.
+    !error.is_io_error() && !error.is_connection_dropped()
 }
 
 /// What a server's refusals come down to.
@@ -171,7 +238,8 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
              of the primary (it says: {said})"
         )),
         Code::ElsewhereInCluster => refused(
-            "it is a node of a cluster, and the key belongs to another one; connect to a single server",
+            "it is a server of a cluster, and the key is kept by another one; open the cluster, with a \
+             URL like redis-cluster://host:port",
         ),
         Code::OldProtocol => refused("it is too old; version 6 or newer is needed"),
         Code::NotNow => StoreError::unavailable(format_args!("{place}: not now (it says: {said})")),

@@ -25,6 +25,11 @@ mod answer;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod call;
+#[cfg_attr(
+    not(feature = "tokio"),
+    allow(dead_code, unused_imports, reason = "of the other flavour")
+)]
+mod cluster;
 mod fault;
 mod hub;
 mod layout;
@@ -35,8 +40,9 @@ mod outage;
 mod profile;
 mod pulse;
 mod script;
+mod sentinel;
 mod slot;
-mod target;
+mod source;
 mod times;
 #[cfg(feature = "tokio")]
 mod tokio;

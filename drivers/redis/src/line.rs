@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use oneflight_store::{Claim, ClaimRequest, KeyStatus, LockState, StoreError};
+use oneflight_store::{Claim, ClaimRequest, LockState, StoreError};
 use redis::{Cmd, RedisError, Value};
 
 use crate::call::{self, Call};
+use crate::cluster::Turn;
 use crate::fault::{self, About, Place};
 use crate::hub::{Hub, Pair};
 use crate::list::List;
@@ -58,35 +59,58 @@ pub(crate) trait Way: Send + Sync {
     fn line(&self) -> impl Future<Output = Result<Self::Line, StoreError>> + Send;
 }
 
-/// Why there is no answer, and whether that is because the connection was lost.
-struct Fault {
-    error: StoreError,
-    is_lost: bool,
+/// Why there is no answer.
+pub(crate) struct Fault {
+    pub(crate) error: StoreError,
+    /// The connection was lost, or there was none.
+    pub(crate) is_lost: bool,
+    /// It has not happened, for nobody was asked, or for who was asked is not the one to ask.
+    pub(crate) has_not_happened: bool,
+    /// What the server of a cluster has said instead.
+    pub(crate) turn: Option<Turn>,
+}
+
+impl Fault {
+    fn of(error: StoreError, is_lost: bool) -> Self {
+        Self {
+            error,
+            is_lost,
+            has_not_happened: false,
+            turn: None,
+        }
+    }
+
+    fn no_line(error: StoreError) -> Self {
+        Self {
+            has_not_happened: true,
+            ..Self::of(error, true)
+        }
+    }
 }
 
 /// Asks over this connection.
 async fn ask_over<T>(line: &impl Line, call: &Call<T>) -> Result<T, Fault> {
-    let lost = |error| Fault {
-        error,
-        is_lost: true,
-    };
+    let lost = |error| Fault::of(error, true);
     let mut answer = line.send(&call.by_digest()).await.map_err(lost)?;
     if answer.as_ref().is_err_and(fault::is_unknown_script) {
         answer = line.send(&call.in_full()).await.map_err(lost)?;
     }
     match answer {
-        Ok(value) => call.read(line.place(), value).map_err(|error| Fault {
-            error,
-            is_lost: false,
-        }),
+        Ok(value) => {
+            let answer = call.read(line.place(), value);
+            answer.map_err(|error| Fault::of(error, false))
+        }
         Err(error) => {
             let about = About {
                 key: &call.key,
                 places: call.places(),
             };
+            let turn = Turn::of(&error);
             let fault = Fault {
                 error: fault::of_call(line.place(), &error, about),
                 is_lost: error.is_connection_dropped(),
+                has_not_happened: turn.is_some(),
+                turn,
             };
             // Another connection may lead to the new primary.
             if fault.is_lost || fault::is_read_only(&error) {
@@ -98,29 +122,30 @@ async fn ask_over<T>(line: &impl Line, call: &Call<T>) -> Result<T, Fault> {
 }
 
 /// Makes a call.
-pub(crate) async fn ask<T>(way: &impl Way, call: &Call<T>) -> Result<T, StoreError> {
+pub(crate) async fn ask<T>(way: &impl Way, call: &Call<T>) -> Result<T, Fault> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match ask_over(&way.line().await?, call).await {
+        let line = way.line().await.map_err(Fault::no_line)?;
+        match ask_over(&line, call).await {
             Ok(answer) => return Ok(answer),
             Err(fault) if fault.is_lost && call.is_idempotent && tries < MOST_TRIES => {}
-            Err(fault) => return Err(fault.error),
+            Err(fault) => return Err(fault),
         }
     }
 }
 
 /// Makes a claim: subscribes to what the loser is going to watch, in one go with it, and keeps what it
 /// is told for that watch.
-pub(crate) async fn claim(way: &impl Way, request: ClaimRequest) -> Result<Claim, StoreError> {
+pub(crate) async fn claim(way: &impl Way, request: &ClaimRequest) -> Result<Claim, Fault> {
     let hub = way.hub();
     let (key, lock) = (&request.key, &request.lock);
-    let call = call::claim(&hub.channels, &request);
+    let call = call::claim(&hub.channels, request);
     let mut tries = 0;
     loop {
         tries += 1;
         hub.want(key, lock);
-        let line = way.line().await?;
+        let line = way.line().await.map_err(Fault::no_line)?;
         let ticket = hub.depart(line.number(), key, lock, |names| line.subscribe(names));
         match ask_over(&line, &call).await {
             Ok(claimed) => {
@@ -140,14 +165,14 @@ pub(crate) async fn claim(way: &impl Way, request: ClaimRequest) -> Result<Claim
                 return Ok(claimed.claim);
             }
             Err(fault) if fault.is_lost && tries < MOST_TRIES => {}
-            Err(fault) => return Err(fault.error),
+            Err(fault) => return Err(fault),
         }
     }
 }
 
-/// Lists all keys.
-pub(crate) async fn list(way: &impl Way) -> Result<Vec<KeyStatus>, StoreError> {
-    let mut list = List::default();
+/// Lists all keys of this server, in addition to those of others.
+pub(crate) async fn list(way: &impl Way, list: &mut List) -> Result<(), StoreError> {
+    list.begin();
     while let Some(scan) = list.scan() {
         let line = way.line().await?;
         let found = line.send(&scan).await?;
@@ -156,10 +181,14 @@ pub(crate) async fn list(way: &impl Way) -> Result<Vec<KeyStatus>, StoreError> {
         let calls = list.take_found();
         let answers = calls.iter().map(|call| ask_over(&line, call));
         for answer in futures_util::future::join_all(answers).await {
-            list.add(answer.map_err(|fault| fault.error))?;
+            match answer {
+                // It has moved to another server, which is asked for a list of its own.
+                Err(Fault { turn: Some(_), .. }) => list.skip(),
+                answer => list.add(answer.map_err(|fault| fault.error))?,
+            }
         }
     }
-    Ok(list.into_lines())
+    Ok(())
 }
 
 /// Looks at a pair, and tells its watchers.
@@ -170,7 +199,14 @@ pub(crate) async fn look<L: Line>(line: L, pair: Pair) {
     let ticket = hub.depart(line.number(), key, lock, |names| line.subscribe(names));
     match ask_over(&line, &call).await {
         Ok((key, lock)) => hub.learn(ticket, Some(key), &lock),
-        Err(fault) => hub.look_failed(pair, &fault.error),
+        Err(fault) => {
+            let error = match fault.turn {
+                // The watch is going to move, or the slot to arrive.
+                Some(turn) if hub.turned(&turn) => StoreError::unavailable("not here"),
+                Some(_) | None => fault.error,
+            };
+            hub.look_failed(pair, &error);
+        }
     }
 }
 

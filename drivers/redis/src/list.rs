@@ -28,6 +28,15 @@ pub(crate) struct List {
 }
 
 impl List {
+    /// Another server is to be scanned, from its beginning.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
+    pub(crate) fn begin(&mut self) {
+        self.cursor = None;
+    }
+
     /// The next scan; `None` when all has been seen.
     pub(crate) fn scan(&self) -> Option<Cmd> {
         let cursor = match self.cursor.as_deref() {
@@ -61,6 +70,15 @@ impl List {
     /// What is to be asked next, to be answered in this order.
     pub(crate) fn take_found(&mut self) -> Vec<Describe> {
         std::mem::take(&mut self.found)
+    }
+
+    /// One of these is not there any more.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
+    pub(crate) fn skip(&mut self) {
+        self.asked.pop_front();
     }
 
     /// What one of these was answered.

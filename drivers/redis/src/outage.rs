@@ -36,8 +36,7 @@ impl Outage {
     /// One more connection could not be made: those who watch are told so, if they are not to wait; how long to
     /// wait before the next one.
     pub(crate) fn goes_on(&mut self, hub: &Hub, error: &StoreError) -> Duration {
-        let refused = matches!(error, StoreError::Refused(_));
-        if refused {
+        if matches!(error, StoreError::Refused(_)) {
             hub.ended(error);
         } else {
             hub.out_of_reach(self.since.elapsed(), error);

@@ -1,5 +1,7 @@
 //! How a server is configured.
 
+use std::time::Duration;
+
 use crate::RedisServer;
 
 /// What a [`RedisServer`] is to be like: by default one that keeps nothing on disk and lets everybody
@@ -9,6 +11,7 @@ use crate::RedisServer;
 pub struct Config {
     lines: Vec<String>,
     password: Option<String>,
+    is_in_cluster: bool,
 }
 
 impl Config {
@@ -50,6 +53,18 @@ impl Config {
         self.line(format!("replicaof {} {}", address.ip(), address.port()))
             .line(format!("masteruser {OPERATOR}"))
             .line(format!("masterauth {OPERATOR}"))
+    }
+
+    /// A server of a cluster, which takes others for gone when they are silent for so long.
+    pub(crate) fn in_cluster(mut self, timeout: Duration) -> Self {
+        self.is_in_cluster = true;
+        self.line("cluster-enabled yes")
+            .line("cluster-replica-validity-factor 0")
+            .line(format!("cluster-node-timeout {}", timeout.as_millis()))
+    }
+
+    pub(crate) fn is_in_cluster(&self) -> bool {
+        self.is_in_cluster
     }
 
     /// Starts a server like that, and returns when it answers.

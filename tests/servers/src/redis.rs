@@ -68,8 +68,8 @@ impl RedisServer {
 
     pub(crate) fn start(config: Config) -> Self {
         let mut server = Self {
+            port: free_port(config.is_in_cluster()),
             config,
-            port: free_port(),
             directory: tempfile::tempdir().unwrap(),
             running: None,
         };
@@ -77,7 +77,9 @@ impl RedisServer {
             match server.spawn(PROGRAM.as_ref()) {
                 Ok(()) => return server,
                 // Somebody else was quicker.
-                Err(said) if said.contains("Address already in use") => server.port = free_port(),
+                Err(said) if said.contains("Address already in use") => {
+                    server.port = free_port(server.config.is_in_cluster());
+                }
                 Err(said) => panic!("{said}"),
             }
         }
@@ -272,10 +274,18 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+/// The servers of a cluster listen to one another at a second port, so much higher.
+pub(crate) const BUS: u16 = 10_000;
+
+fn free_port(with_bus: bool) -> u16 {
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut ports = PORTS;
+    if with_bus {
+        ports.end -= BUS;
+    }
     loop {
-        let port = fastrand::u16(PORTS);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let port = fastrand::u16(ports.clone());
+        if is_free(port) && (!with_bus || is_free(port + BUS)) {
             return port;
         }
     }

@@ -12,7 +12,6 @@ use std::time::Instant;
 use futures_channel::oneshot;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_store::StoreError;
-use redis::Client;
 
 use super::bell::Bell;
 use super::reader;
@@ -23,11 +22,12 @@ use crate::hub::Hub;
 use crate::line::{self, Checkup, Line, Way};
 use crate::outage::Outage;
 use crate::pulse::Pulse;
+use crate::source::Source;
 use crate::times::TICK;
 
 /// What the thread and the calls share.
 pub(crate) struct Link {
-    pub(crate) client: Client,
+    pub(crate) source: Source,
     pub(crate) place: Place,
     pub(crate) hub: Arc<Hub>,
     /// There is something to do.
@@ -143,8 +143,8 @@ impl Link {
     fn connect(&self, number: u64) -> Result<Up, StoreError> {
         let fault = |error| fault::of_connection(&self.place, &error);
         let pulse = Arc::<Pulse>::default();
-        let info = self.client.get_connection_info();
-        let (wire, inbound) = Wire::connect(info, &pulse).map_err(fault)?;
+        let client = self.source.client_blocking()?;
+        let (wire, inbound) = Wire::connect(client.get_connection_info(), &pulse).map_err(fault)?;
         let up = Up::new(
             number,
             Arc::clone(&self.hub),

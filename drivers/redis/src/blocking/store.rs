@@ -9,7 +9,7 @@ use oneflight_store::{
     ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, Pending, Profile,
     Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription, Watcher, blocking,
 };
-use redis::{Client, IntoConnectionInfo};
+use redis::Client;
 
 use super::bell::Bell;
 use super::link::{Link, Phase};
@@ -18,8 +18,9 @@ use crate::call::{self, Call};
 use crate::hub::Hub;
 use crate::layout::Channels;
 use crate::line;
+use crate::list::List;
 use crate::profile::PROFILE;
-use crate::target;
+use crate::source::Source;
 
 /// A store on a Redis server, which does without a runtime: given as it is to the driver for threads, or
 /// asked by callers that block.
@@ -50,13 +51,15 @@ impl Drop for Shared {
 
 impl RedisStore {
     /// On the server of this URL: `redis://user:password@host:port/database`, `rediss://…` with TLS, or
-    /// `unix:///path?db=database`. Connects with the first call.
+    /// `unix:///path?db=database`; or on the primary that sentinels name:
+    /// `redis-sentinel://user:password@host:port/database?node=host:port&sentinelServiceName=name`,
+    /// `rediss-sentinel://…` with TLS. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`StoreError::Refused`] if the URL is none, which does not show it.
-    pub fn open(url: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        Ok(Self::new(target::open(url)?))
+    pub fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        Ok(Self::on(Source::open(url.as_ref())?))
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
@@ -64,14 +67,17 @@ impl RedisStore {
     /// those to trust in `SSL_CERT_FILE`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let (client, place) = target::with_push(client);
+        Self::on(Source::of(client))
+    }
+
+    fn on(source: Source) -> Self {
         let bell = Arc::new(Bell::default());
         let ring = Arc::clone(&bell);
-        let database = client.get_connection_info().redis_settings().db();
+        let channels = Channels::new(source.database());
         let link = Link {
-            hub: Arc::new(Hub::new(Channels::new(database), move || ring.ring())),
-            client,
-            place,
+            hub: Arc::new(Hub::new(channels, move || ring.ring())),
+            place: source.place(),
+            source,
             bell,
             phase: Mutex::new(Phase::default()),
         };
@@ -84,7 +90,10 @@ impl RedisStore {
 
     fn call<T: Send + 'static>(&self, call: Call<T>) -> Pending<T> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { line::ask(&shared.link, &call).await })
+        Box::pin(async move {
+            let answer = line::ask(&shared.link, &call).await;
+            answer.map_err(|fault| fault.error)
+        })
     }
 
     fn checked<T: Send + 'static>(&self, value: &Bytes, call: Call<T>) -> Pending<T> {
@@ -106,7 +115,10 @@ impl Store for RedisStore {
 
     fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { line::claim(&shared.link, request).await })
+        Box::pin(async move {
+            let claim = line::claim(&shared.link, &request).await;
+            claim.map_err(|fault| fault.error)
+        })
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
@@ -149,7 +161,11 @@ impl Store for RedisStore {
 
     fn list(&self) -> Pending<Vec<KeyStatus>> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { line::list(&shared.link).await })
+        Box::pin(async move {
+            let mut list = List::default();
+            line::list(&shared.link, &mut list).await?;
+            Ok(list.into_lines())
+        })
     }
 
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {

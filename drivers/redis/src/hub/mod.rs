@@ -10,7 +10,7 @@ mod channel;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use oneflight_store::{
@@ -18,6 +18,7 @@ use oneflight_store::{
 };
 
 use self::channel::{Channel, Hearer, Part, Standing};
+use crate::cluster::Turn;
 use crate::layout::Channels;
 use crate::message::{Push, Told, ToldKey, change};
 use crate::slot::Slot;
@@ -26,11 +27,15 @@ use crate::slot::Slot;
 /// later, who comes again finds it there, and a process that soon ends never gives it back.
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
+type TellTurn = dyn Fn(&Turn) + Send + Sync;
+
 /// The subscriptions of one open store.
 pub(crate) struct Hub {
     pub(crate) channels: Channels,
     /// Says that there is something to ask the server for.
     bell: Box<dyn Fn() + Send + Sync>,
+    /// In a cluster, hears that another server is to be looked at.
+    turns: OnceLock<Box<TellTurn>>,
     state: Mutex<State>,
     /// The channels of dropped subscriptions, to be cleared under the lock.
     closed: Mutex<Vec<Arc<str>>>,
@@ -63,6 +68,7 @@ impl Hub {
         Self {
             channels,
             bell: Box::new(bell),
+            turns: OnceLock::new(),
             state: Mutex::new(State {
                 connection: None,
                 last_connection: 0,
@@ -75,6 +81,25 @@ impl Hub {
             }),
             closed: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The server is one of a cluster: what it says of looks that are not for it goes there.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
+    pub(crate) fn tell_turns(&self, tell: impl Fn(&Turn) + Send + Sync + 'static) {
+        self.turns.get_or_init(|| Box::new(tell));
+    }
+
+    /// A look is not for this server; whether anybody sees to that.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "of the other flavour")
+    )]
+    pub(crate) fn turned(&self, turn: &Turn) -> bool {
+        let turns = self.turns.get();
+        turns.map(|tell| tell(turn)).is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

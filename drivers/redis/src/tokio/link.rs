@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_store::StoreError;
-use redis::{AsyncConnectionConfig, Client};
+use redis::AsyncConnectionConfig;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -17,6 +17,7 @@ use crate::line::{self, Checkup, Line};
 use crate::message::Push;
 use crate::outage::Outage;
 use crate::pulse::Pulse;
+use crate::source::Source;
 use crate::times::{CONNECT_TIMEOUT, TICK};
 
 /// More requests than can be on their way to a connection.
@@ -24,7 +25,7 @@ const NO_WAITING: usize = 1 << 24;
 
 /// What the task and the calls share.
 pub(crate) struct Link {
-    pub(crate) client: Client,
+    pub(crate) source: Source,
     pub(crate) place: Place,
     pub(crate) hub: Arc<Hub>,
     /// There is something to do.
@@ -52,8 +53,8 @@ impl Phase {
     }
 }
 
-/// Says that the task has ended, however it did: its runtime may have.
-struct Kept(Arc<Link>);
+/// Says that the task has ended, however it did: its runtime may have, even before it began.
+pub(crate) struct Kept(pub(crate) Arc<Link>);
 
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -76,8 +77,7 @@ impl Drop for Kept {
 }
 
 /// Keeps the connection, until it is dropped.
-pub(crate) async fn keep(link: Arc<Link>) {
-    let kept = Kept(link);
+pub(crate) async fn keep(kept: Kept) {
     let link = &kept.0;
     let mut outage = Outage::new();
     loop {
@@ -144,8 +144,8 @@ impl Link {
             // overtake its subscription. What is queued is bounded by the callers.
             .set_pipeline_buffer_size(NO_WAITING)
             .set_push_sender(pushed);
-        let connection = self
-            .client
+        let client = self.source.client().await?;
+        let connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|error| fault::of_connection(&self.place, &error))?;

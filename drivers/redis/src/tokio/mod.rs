@@ -1,6 +1,8 @@
 //! The async flavour.
 
+mod cluster;
 mod link;
+mod node;
 mod store;
 mod up;
 

@@ -1,8 +1,7 @@
 //! [`RedisStore`].
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,163 +10,120 @@ use oneflight_store::{
     Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription, Watcher,
 };
 use redis::{Client, IntoConnectionInfo};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
 
-use super::link::{Link, Phase, keep};
-use super::up::Up;
+use super::cluster::Cluster;
+use super::node::{Node, Runtime};
 use crate::call::{self, Call};
+use crate::cluster::{Member, Seeds};
 use crate::fault::Place;
-use crate::hub::Hub;
 use crate::layout::Channels;
-use crate::line::{self, Way};
+use crate::line;
+use crate::list::List;
 use crate::profile::PROFILE;
-use crate::target;
+use crate::source::Source;
 
-/// A store on a Redis server, for async callers on a tokio runtime.
+/// A store on a Redis server or a Redis Cluster, for async callers on a tokio runtime.
 ///
-/// Cheap to clone; all clones are one, with one connection for everything. Nothing happens until the
-/// first call: that one starts a task on its runtime which keeps the connection, and which ends when
-/// the last clone is dropped. A call may be made from anywhere once the task is there.
+/// Cheap to clone; all clones are one, with one connection for everything, or one to each server of a
+/// cluster that is in use. Nothing happens until the first call: that one starts tasks on its runtime
+/// which keep the connections, and which end when the last clone is dropped. A call may be made from
+/// anywhere once the tasks are there.
 ///
 /// **Cancellation.** A dropped future gives up the answer, not the call.
 #[derive(Clone)]
 pub struct RedisStore {
-    shared: Arc<Shared>,
+    home: Home,
 }
 
-struct Shared {
-    link: Arc<Link>,
-    /// Ends the task.
-    task: Mutex<Option<AbortHandle>>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
-            task.abort();
-        }
-    }
+#[derive(Clone)]
+enum Home {
+    Server(Arc<Node>),
+    Cluster(Arc<Cluster>),
 }
 
 impl RedisStore {
     /// On the server of this URL: `redis://user:password@host:port/database`, `rediss://…` with TLS, or
-    /// `unix:///path?db=database`. Connects with the first call.
+    /// `unix:///path?db=database`; on the primary that sentinels name:
+    /// `redis-sentinel://user:password@host:port/database?node=host:port&sentinelServiceName=name`; or
+    /// on the cluster of these servers: `redis-cluster://user:password@host:port?node=host:port`. Also
+    /// `rediss-sentinel://…` and `rediss-cluster://…`, with TLS. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`StoreError::Refused`] if the URL is none, which does not show it.
-    pub fn open(url: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        Ok(Self::new(target::open(url)?))
+    pub fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        if let Some(seeds) = Seeds::of_url(url.as_ref()) {
+            return Ok(Self::across(seeds?));
+        }
+        Ok(Self::on(Source::open(url.as_ref())?))
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
     /// them.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let (client, place) = target::with_push(client);
-        let bell = Arc::new(Notify::new());
-        let ring = Arc::clone(&bell);
-        let database = client.get_connection_info().redis_settings().db();
-        let channels = Channels::new(database);
-        let link = Link {
-            hub: Arc::new(Hub::new(channels, move || ring.notify_one())),
-            client,
-            place,
-            bell,
-            phase: watch::Sender::new(Phase::default()),
-            waiting: AtomicUsize::new(0),
-        };
+        Self::on(Source::of(client))
+    }
+
+    /// On the cluster of these servers: a few of them are enough for the others to be found. The user,
+    /// the password and TLS are those of the first.
+    ///
+    /// ```
+    /// # use oneflight_redis::RedisStore;
+    /// let store = RedisStore::cluster(["redis://user:password@host1:6379", "redis://host2:6379"])?;
+    /// # Ok::<(), oneflight_store::StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if there is none, if one is no address of a server, or if a database
+    /// other than 0 is asked for.
+    pub fn cluster<T: IntoConnectionInfo>(
+        servers: impl IntoIterator<Item = T>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::across(Seeds::of(servers)?))
+    }
+
+    fn on(source: Source) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                link: Arc::new(link),
-                task: Mutex::new(None),
-            }),
+            home: Home::Server(Arc::new(Node::new(source, Runtime::default()))),
+        }
+    }
+
+    fn across(seeds: Seeds) -> Self {
+        Self {
+            home: Home::Cluster(Arc::new(Cluster::new(seeds))),
+        }
+    }
+
+    fn place(&self) -> &Place {
+        match &self.home {
+            Home::Server(node) => &node.link.place,
+            Home::Cluster(cluster) => cluster.place(),
         }
     }
 
     fn call<T: Send + 'static>(&self, call: Call<T>) -> Pending<T> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { line::ask(&*shared, &call).await })
+        match self.home.clone() {
+            Home::Server(node) => Box::pin(async move {
+                let answer = line::ask(&*node, &call).await;
+                answer.map_err(|fault| fault.error)
+            }),
+            Home::Cluster(cluster) => Box::pin(async move { cluster.ask(&call).await }),
+        }
     }
 
     fn checked<T: Send + 'static>(&self, value: &Bytes, call: Call<T>) -> Pending<T> {
-        match call::within_limit(&self.shared.link.place, value) {
+        match call::within_limit(self.place(), value) {
             Ok(()) => self.call(call),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
 
     fn channels(&self) -> &Channels {
-        &self.shared.link.hub.channels
-    }
-}
-
-/// A call that waits for a connection.
-struct Waiting<'a>(&'a Link);
-
-impl<'a> Waiting<'a> {
-    fn new(link: &'a Link) -> Self {
-        link.waiting.fetch_add(1, Ordering::SeqCst);
-        link.bell.notify_one();
-        Self(link)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Shared {
-    /// Starts the task, unless there is one.
-    fn start(&self) -> Result<(), StoreError> {
-        if self.link.phase.borrow().is_kept {
-            return Ok(());
-        }
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.link.phase.borrow().is_kept {
-            return Ok(());
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(StoreError::unavailable(format_args!(
-                "{}: the first call must be made on a tokio runtime, to keep the connection",
-                self.link.place
-            )));
-        };
-        self.link.phase.send_modify(|phase| phase.is_kept = true);
-        *task = Some(runtime.spawn(keep(Arc::clone(&self.link))).abort_handle());
-        Ok(())
-    }
-}
-
-impl Way for Shared {
-    type Line = Up;
-
-    fn hub(&self) -> &Hub {
-        &self.link.hub
-    }
-
-    async fn line(&self) -> Result<Up, StoreError> {
-        self.start()?;
-        let mut phases = self.link.phase.subscribe();
-        let before = phases.borrow_and_update().failed;
-        let _waiting = match phases.borrow().connection() {
-            Some(up) => return Ok(up.clone()),
-            None => Waiting::new(&self.link),
-        };
-        let phase = phases
-            .wait_for(|phase| phase.connection().is_some() || phase.failed > before)
-            .await;
-        // INVARIANT: `self` holds the sender.
-        let gone = || StoreError::unavailable("the store is closed");
-        let phase = phase.map_err(|_| gone())?;
-        match phase.connection() {
-            Some(up) => Ok(up.clone()),
-            None => Err(phase.error.clone().unwrap_or_else(gone)),
+        match &self.home {
+            Home::Server(node) => &node.link.hub.channels,
+            Home::Cluster(cluster) => cluster.channels(),
         }
     }
 }
@@ -178,8 +134,13 @@ impl Store for RedisStore {
     }
 
     fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { line::claim(&*shared, request).await })
+        match self.home.clone() {
+            Home::Server(node) => Box::pin(async move {
+                let claim = line::claim(&*node, &request).await;
+                claim.map_err(|fault| fault.error)
+            }),
+            Home::Cluster(cluster) => Box::pin(async move { cluster.claim(&request).await }),
+        }
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
@@ -221,27 +182,34 @@ impl Store for RedisStore {
     }
 
     fn list(&self) -> Pending<Vec<KeyStatus>> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { line::list(&*shared).await })
+        match self.home.clone() {
+            Home::Server(node) => Box::pin(async move {
+                let mut list = List::default();
+                line::list(&*node, &mut list).await?;
+                Ok(list.into_lines())
+            }),
+            Home::Cluster(cluster) => Box::pin(async move { cluster.list().await }),
+        }
     }
 
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
-        let watch = self.shared.link.hub.watch(key, lock, watcher);
-        // Else it begins with the first call that can.
-        drop(self.shared.start());
-        watch
+        match &self.home {
+            Home::Server(node) => node.watch(key, lock, watcher),
+            Home::Cluster(cluster) => cluster.watch(key, lock, watcher),
+        }
     }
 
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
-        let changes = self.shared.link.hub.listen(listener);
-        drop(self.shared.start());
-        changes
+        match &self.home {
+            Home::Server(node) => node.listen(listener),
+            Home::Cluster(cluster) => cluster.listen(listener),
+        }
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place: &Place = &self.shared.link.place;
+        let place = self.place();
         f.debug_tuple("RedisStore")
             .field(&format_args!("{place}"))
             .finish()

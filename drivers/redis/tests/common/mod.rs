@@ -6,6 +6,8 @@
     reason = "every test file takes what it needs"
 )]
 
+pub mod tagged;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;

@@ -1,0 +1,119 @@
+//! `redis-cluster://user:password@host:6379/0?node=host:6379`, as the client `fred` has it.
+
+use oneflight_store::StoreError;
+use redis::{ConnectionInfo, IntoConnectionInfo};
+
+/// What the scheme of the servers is, by that of the URL.
+const SCHEMES: [(&str, &str); 4] = [
+    ("redis-cluster", "redis"),
+    ("rediss-cluster", "rediss"),
+    ("valkey-cluster", "valkey"),
+    ("valkeys-cluster", "valkeys"),
+];
+
+/// The scheme of its servers, and the rest.
+fn parts(url: &str) -> Option<(&'static str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (_, scheme) = SCHEMES.into_iter().find(|(known, _)| *known == scheme)?;
+    Some((scheme, rest))
+}
+
+/// Whether the URL is one of a cluster.
+pub(crate) fn is_cluster(url: &str) -> bool {
+    parts(url).is_some()
+}
+
+/// The servers that it names; `None` if it is another kind of URL.
+pub(super) fn servers(url: &str) -> Option<Result<Vec<ConnectionInfo>, StoreError>> {
+    let (scheme, rest) = parts(url)?;
+    Some(parse(scheme, rest).map_err(|why| {
+        StoreError::refused(format_args!(
+            "this is no address of a Redis cluster: {why}; one looks like \
+             redis-cluster://host1:6379?node=host2:6379"
+        ))
+    }))
+}
+
+/// An error says what is wrong, never what the URL is: there may be passwords in it.
+fn parse(scheme: &str, rest: &str) -> Result<Vec<ConnectionInfo>, String> {
+    let url = redis::parse_redis_url(&format!("{scheme}://{rest}"));
+    let mut url = url.ok_or(
+        "the first server is HOST or HOST:PORT, each further one a parameter node=HOST:PORT",
+    )?;
+    let mut nodes = Vec::new();
+    for (name, value) in url.query_pairs() {
+        match &*name {
+            "node" => nodes.push(node(scheme, &value)?),
+            _ => return Err(format!("there is no parameter {name:?}")),
+        }
+    }
+    url.set_query(None);
+    let first = info(url)?;
+    let settings = first.redis_settings().clone();
+    let nodes = nodes
+        .into_iter()
+        .map(|node| node.set_redis_settings(settings.clone()));
+    let mut servers: Vec<_> = nodes.collect();
+    servers.insert(0, first);
+    Ok(servers)
+}
+
+/// A further server: the user and the password are the same everywhere.
+fn node(scheme: &str, node: &str) -> Result<ConnectionInfo, String> {
+    let is_more = node.contains(['@', '/', '?', '#']);
+    let info = redis::parse_redis_url(&format!("{scheme}://{node}")).and_then(|it| info(it).ok());
+    info.filter(|_| !is_more)
+        .ok_or_else(|| "a parameter node is not HOST or HOST:PORT".to_owned())
+}
+
+fn info(url: impl IntoConnectionInfo) -> Result<ConnectionInfo, String> {
+    url.into_connection_info().map_err(|error| {
+        let error = error.to_string();
+        let why = error.trim_end_matches(" - InvalidClientConfig");
+        why.to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_names_servers() {
+        let url = "redis-cluster://me:ses%40me@one:1/0?node=two&node=[::1]:3";
+        let servers = servers(url).unwrap().unwrap();
+        let addresses: Vec<_> = servers.iter().map(|it| it.addr().to_string()).collect();
+        assert_eq!(addresses, ["one:1", "two:6379", "::1:3"]);
+        for server in servers {
+            assert_eq!(server.redis_settings().username(), Some("me"));
+            assert_eq!(server.redis_settings().password(), Some("ses@me"));
+        }
+    }
+
+    #[test]
+    fn other_urls_are_others() {
+        for url in ["redis://one", "cluster://one", "redis-cluster:one", ""] {
+            assert!(servers(url).is_none() && !is_cluster(url), "{url}");
+        }
+        assert!(is_cluster("valkeys-cluster://one"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_a_password() {
+        let start = "redis-cluster://me:sesame@one";
+        for (rest, why) in [
+            (":1,two:2", "a parameter node=HOST:PORT"),
+            ("?nodes=two", "no parameter \"nodes\""),
+            ("?node=me:sesame@two", "a parameter node is not"),
+            ("?node=two:x", "a parameter node is not"),
+            ("/sesame", "Invalid database number"),
+        ] {
+            let error = servers(&format!("{start}{rest}")).unwrap().unwrap_err();
+            assert!(matches!(error, StoreError::Refused(_)), "{error}");
+            let told = format!("{error} {error:?}");
+            assert!(!told.contains("sesame"), "{told}");
+            assert!(told.contains(why), "{told}");
+            assert!(told.contains("redis-cluster://host1:6379"), "{told}");
+        }
+    }
+}

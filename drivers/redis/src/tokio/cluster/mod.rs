@@ -1,0 +1,219 @@
+//! A store on a cluster: each call goes to the server that keeps its key.
+
+mod survey;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use oneflight_store::{
+    ChangeListener, Claim, ClaimRequest, KeyStatus, StoreError, Subscription, WatchEvent, Watcher,
+};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use self::survey::{Chart, Kept, keep};
+use super::node::Node;
+use crate::call::Call;
+use crate::cluster::{Address, Seeds, Turn, slot};
+use crate::fault::{self, Place};
+use crate::layout::{self, Channels};
+use crate::line::{self, Fault};
+use crate::list::List;
+use crate::times::RESPONSE_TIMEOUT;
+
+/// How often a call is sent on from one server to another.
+const MOST_MOVES: u32 = 8;
+/// How often another server is looked for because the one that kept the slot is gone.
+const MOST_SEARCHES: u32 = 2;
+
+pub(super) struct Cluster {
+    chart: Arc<Chart>,
+    channels: Channels,
+    /// Ends the task.
+    task: Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Cluster {
+    pub(super) fn new(seeds: Seeds) -> Self {
+        Self {
+            chart: Chart::new(seeds),
+            channels: Channels::new(0),
+            task: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        self.chart.place()
+    }
+
+    pub(super) fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    /// Starts the task, unless there is one.
+    fn start(&self) -> Result<(), StoreError> {
+        if self.chart.is_kept() {
+            return Ok(());
+        }
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.chart.is_kept() {
+            return Ok(());
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(StoreError::unavailable(format_args!(
+                "{}: the first call must be made on a tokio runtime, to keep the connections",
+                self.place()
+            )));
+        };
+        self.chart.runtime.choose(runtime.clone());
+        let kept = Kept::new(Arc::clone(&self.chart));
+        *task = Some(runtime.spawn(keep(kept)).abort_handle());
+        Ok(())
+    }
+
+    /// The slot that all these are in.
+    fn slot(&self, places: &[String]) -> Result<u16, StoreError> {
+        slot(places).ok_or_else(|| fault::apart(self.place(), places))
+    }
+
+    /// Who keeps the slot.
+    async fn owner(&self, slot: u16) -> Result<(Address, Arc<Node>), StoreError> {
+        if let Some(owner) = self.chart.roster.owner(slot) {
+            return Ok(owner);
+        }
+        self.chart.survey().await?;
+        self.chart.roster.owner(slot).ok_or_else(|| {
+            StoreError::unavailable(format_args!(
+                "{}: slot {slot} is kept by no server",
+                self.place()
+            ))
+        })
+    }
+
+    /// Asks whoever keeps the slot.
+    async fn route<T, F: Future<Output = Result<T, Fault>>>(
+        &self,
+        slot: u16,
+        is_idempotent: bool,
+        ask: impl Fn(Arc<Node>) -> F,
+    ) -> Result<T, StoreError> {
+        self.start()?;
+        let since = Instant::now();
+        let (mut moves, mut searches) = (0, 0);
+        loop {
+            let (at, node) = self.owner(slot).await?;
+            let fault = match ask(node).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            match fault.turn {
+                Some(turn @ Turn::Moved { .. }) => {
+                    moves += 1;
+                    if moves > MOST_MOVES {
+                        return Err(StoreError::unavailable(format_args!(
+                            "{}: slot {slot} is sent from one server to another",
+                            self.place()
+                        )));
+                    }
+                    self.chart.turned(&turn, &at);
+                    // The first is told by who knows. Then they do not agree yet.
+                    if moves >= 2 {
+                        self.chart.survey().await?;
+                    }
+                }
+                Some(Turn::OnItsWay) => {
+                    if since.elapsed() >= RESPONSE_TIMEOUT {
+                        return Err(StoreError::unavailable(format_args!(
+                            "{}: slot {slot} is on its way from {at} to another server",
+                            self.place()
+                        )));
+                    }
+                    // By then it may be there: surveys take their time when they follow one another.
+                    self.chart.survey().await?;
+                }
+                turn @ (Some(Turn::Down) | None) => {
+                    if turn.is_none() && !fault.is_lost {
+                        return Err(fault.error);
+                    }
+                    // Somebody else may have taken over.
+                    searches += 1;
+                    let may_repeat = is_idempotent || fault.has_not_happened;
+                    let found = self.chart.survey().await;
+                    let owner = self.chart.roster.owner(slot);
+                    let is_elsewhere = owner.is_some_and(|(owner, _)| owner != at);
+                    if found.is_err() || !is_elsewhere || !may_repeat || searches > MOST_SEARCHES {
+                        return Err(fault.error);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn ask<T>(&self, call: &Call<T>) -> Result<T, StoreError> {
+        let slot = self.slot(call.places())?;
+        let ask = |node: Arc<Node>| async move { line::ask(&*node, call).await };
+        self.route(slot, call.is_idempotent, ask).await
+    }
+
+    pub(super) async fn claim(&self, request: &ClaimRequest) -> Result<Claim, StoreError> {
+        let slot = self.slot(&places(&request.key, &request.lock))?;
+        let ask = |node: Arc<Node>| async move { line::claim(&*node, request).await };
+        self.route(slot, true, ask).await
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<KeyStatus>, StoreError> {
+        self.start()?;
+        // Not as it was: a server that nobody has asked for anything may have come since.
+        self.chart.survey().await?;
+        let mut list = List::default();
+        for node in self.chart.roster.primaries() {
+            line::list(&*node, &mut list).await?;
+        }
+        Ok(list.into_lines())
+    }
+
+    pub(super) fn watch(
+        &self,
+        key: Arc<str>,
+        lock: Arc<str>,
+        watcher: Arc<dyn Watcher>,
+    ) -> Subscription {
+        let slot = match self.slot(&places(&key, &lock)) {
+            Ok(slot) => slot,
+            Err(error) => {
+                watcher.notify(WatchEvent::Ended(error));
+                return Subscription::new(|| ());
+            }
+        };
+        let watch = self.chart.roster.watch(slot, key, lock, watcher);
+        self.listened();
+        watch
+    }
+
+    pub(super) fn listen(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
+        let changes = self.chart.roster.listen(listener);
+        self.listened();
+        changes
+    }
+
+    /// Somebody more listens.
+    fn listened(&self) {
+        // Else it begins with the first call that can.
+        drop(self.start());
+        self.chart.ring();
+    }
+}
+
+fn places(key: &str, lock: &str) -> [String; 2] {
+    [layout::value(key), layout::lock(lock)]
+}

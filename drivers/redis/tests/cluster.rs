@@ -1,0 +1,386 @@
+//! A cluster of several primaries.
+
+#![cfg(all(feature = "tokio", feature = "blocking"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod common;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::tagged::Tagged;
+use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
+use oneflight_redis::RedisStore;
+use oneflight_store::conformance::{self, Waited};
+use oneflight_store::{Change, Renewal, Revision, Store, StoreError, WatchEvent};
+use oneflight_test_servers::time::until;
+use oneflight_test_servers::{Cluster, Config, Proxy, Traffic};
+use oneflight_tokio::{SingleFlight, Source};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+fn open(cluster: &Cluster) -> Opened {
+    common::waited(&cluster.url())
+}
+
+fn slot_of(cluster: &Cluster, key: &str) -> u16 {
+    cluster.slot(&format!("{{p:{key}}}"))
+}
+
+/// A key that this primary keeps at first.
+fn key_of(cluster: &Cluster, primary: usize) -> String {
+    let mut keys = (0..).map(|number| format!("key {number}"));
+    keys.find(|key| cluster.share(slot_of(cluster, key)) == primary)
+        .unwrap()
+}
+
+#[test]
+fn the_contract_is_kept() {
+    let cluster = Cluster::new(3);
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+    let (url, tag) = (cluster.url(), Cell::new(0));
+    conformance::check_all(|| {
+        cluster.flush();
+        // Each row somewhere else.
+        tag.set(tag.get() + 1);
+        let tag = tag.get().to_string();
+        let (url, runtime) = (&url, &runtime);
+        move || {
+            let store = RedisStore::open(url).unwrap();
+            runtime.block_on(store.read("".into())).unwrap();
+            Tagged::new(Waited::new(store), &tag)
+        }
+    });
+}
+
+#[test]
+fn keys_are_spread_and_all_are_listed() {
+    let cluster = Cluster::new(3);
+    let store = open(&cluster);
+    let keys: Vec<String> = (0..60).map(|number| format!("key {number}")).collect();
+    for key in &keys {
+        fill(&store, key, Revision::NEVER, "value");
+    }
+    let mut listed: Vec<_> = store.list().unwrap().into_iter().map(|it| it.key).collect();
+    listed.sort();
+    let mut expected: Vec<Arc<str>> = keys.iter().map(|key| key.as_str().into()).collect();
+    expected.sort();
+    assert_eq!(listed, expected);
+    for primary in cluster.primaries() {
+        let kept: u64 = primary.command(&["DBSIZE"]).unwrap();
+        assert!(kept > 0);
+    }
+    // Nobody was asked for what is elsewhere.
+    let missed = |primary: &oneflight_test_servers::RedisServer| {
+        let errors: String = primary.command(&["INFO", "errorstats"]).unwrap();
+        errors.contains("MOVED")
+    };
+    assert!(!cluster.primaries().iter().any(missed));
+}
+
+#[test]
+fn locks_elsewhere_are_refused_before_anything_is_sent() {
+    let cluster = Cluster::new(3);
+    let store = open(&cluster);
+    let mut apart = request(&key_of(&cluster, 0), LONG, Revision::NEVER);
+    apart.lock = "another".into();
+    let before: Vec<_> = cluster.primaries().iter().map(|it| it.calls()).collect();
+    let key = Arc::clone(&apart.key);
+    let mut errors = vec![store.claim(apart).unwrap_err()];
+    errors.push(
+        store
+            .forget(Arc::clone(&key), "another".into())
+            .unwrap_err(),
+    );
+    for error in errors {
+        assert!(matches!(error, StoreError::Refused(_)), "{error}");
+        for told in [&*key, "another", "same tag in braces"] {
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        assert!(!error.to_string().contains("CROSSSLOT"), "{error}");
+    }
+    let (told, hear) = std::sync::mpsc::channel();
+    let watcher = Arc::new(move |event| drop(told.send(event)));
+    let _watch = store.watch(key, "another".into(), watcher);
+    let event = hear.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(
+        matches!(event, WatchEvent::Ended(StoreError::Refused(_))),
+        "{event:?}"
+    );
+    let after: Vec<_> = cluster.primaries().iter().map(|it| it.calls()).collect();
+    let scripts = |calls: &[std::collections::BTreeMap<String, u64>]| {
+        let scripts = calls
+            .iter()
+            .map(|it| it.get("evalsha").copied().unwrap_or(0));
+        scripts.sum::<u64>()
+    };
+    assert_eq!(scripts(&before), scripts(&after));
+    let mut together = request("{a}:key", LONG, Revision::NEVER);
+    together.lock = "{a}:lock".into();
+    granted(store.claim(together));
+}
+
+fn ended(events: &[WatchEvent]) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event, WatchEvent::Ended(_)))
+}
+
+#[test]
+fn a_slot_that_goes_elsewhere_takes_its_leases_and_watches_along() {
+    let cluster = Cluster::new(3);
+    let (store, other, quiet) = (open(&cluster), open(&cluster), open(&cluster));
+    let key = key_of(&cluster, 0);
+    let slot = slot_of(&cluster, &key);
+    let changes = listen(&store);
+    // One of them does nothing but watch.
+    let (watched, listened) = (watch(&store, &key), watch(&quiet, &key));
+    let first = fill(&store, &key, Revision::NEVER, "first");
+    let token = granted(store.claim(request(&key, LONG, first)));
+    hears(&watched, first);
+    hears(&listened, first);
+
+    cluster.move_slot(slot, 0, 1);
+    assert_eq!(store.renew(lease(&key, token), LONG), Ok(Renewal::Renewed));
+    let publish = store.publish(
+        lease(&key, token),
+        key.as_str().into(),
+        "second".into(),
+        None,
+    );
+    let second = published(publish);
+    assert!(second > first);
+    // It has never heard that the key has gone.
+    let next = granted(other.claim(request(&key, LONG, second)));
+    assert!(next > token);
+    other.release(lease(&key, next)).unwrap();
+    hears(&watched, second);
+    hears(&listened, second);
+
+    // There and back again.
+    cluster.move_slot(slot, 1, 0);
+    let third = fill(&other, &key, second, "third");
+    hears(&watched, third);
+    hears(&listened, third);
+    let channel = format!("oneflight:0:key:{key}");
+    until("the watches to be where the key is", || {
+        let at = |primary: usize| -> u64 {
+            let asked = &cluster.primaries()[primary];
+            let counts: (String, u64) = asked.command(&["PUBSUB", "NUMSUB", &channel]).unwrap();
+            counts.1
+        };
+        (at(0) >= 2 && at(1) == 0).then_some(())
+    });
+    assert!(!ended(&watched.events()) && !ended(&listened.events()));
+    changes.until("the change", |changes| {
+        let is_it = |change: &Change| matches!(change, Change::Moved { revision, .. } if *revision == third);
+        changes.iter().any(is_it).then_some(())
+    });
+}
+
+#[test]
+fn a_slot_that_is_on_its_way_is_waited_for() {
+    let cluster = Cluster::new(3);
+    let store = open(&cluster);
+    let key = key_of(&cluster, 0);
+    let slot = slot_of(&cluster, &key);
+    let seen = fill(&store, &key, Revision::NEVER, "value");
+    let token = granted(store.claim(request(&key, LONG, seen)));
+    cluster.begin_move(slot, 0, 1);
+    // What is still there is there.
+    assert_eq!(store.renew(lease(&key, token), LONG), Ok(Renewal::Renewed));
+    cluster.move_keys(slot, 0, 1);
+    std::thread::scope(|scope| {
+        let publish = scope.spawn(|| {
+            store.publish(
+                lease(&key, token),
+                key.as_str().into(),
+                "later".into(),
+                None,
+            )
+        });
+        let errors = |info: String| info.contains("errorstat_ASK:");
+        let asked = &cluster.primaries()[0];
+        until("the call", || {
+            errors(asked.command(&["INFO", "errorstats"]).unwrap()).then_some(())
+        });
+        assert!(!publish.is_finished());
+        cluster.end_move(slot, 0, 1);
+        assert!(published(publish.join().unwrap()) > seen);
+    });
+}
+
+#[test]
+fn a_replica_takes_over() {
+    let mut cluster = Cluster::with_replicas(3);
+    let store = open(&cluster);
+    let key = key_of(&cluster, 2);
+    let changes = listen(&store);
+    let watched = watch(&store, &key);
+    let first = fill(&store, &key, Revision::NEVER, "first");
+    hears(&watched, first);
+    changes.until("the stream", |it| {
+        it.contains(&Change::Connected).then_some(())
+    });
+    // So that the promoted one knows what the dead one knew.
+    let kept: u64 = cluster.primaries()[2]
+        .command(&["WAIT", "1", "20000"])
+        .unwrap();
+    assert_eq!(kept, 1);
+    cluster.primary(2).kill();
+    changes.until("the gap", |it| {
+        let is_gap = |change: &Change| matches!(change, Change::Gap(_));
+        it.iter().any(is_gap).then_some(())
+    });
+    // The others go on.
+    fill(&store, &key_of(&cluster, 0), Revision::NEVER, "value");
+    let error = store.read(key.as_str().into()).unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    let state = until("the replica", || store.read(key.as_str().into()).ok());
+    assert_eq!(state.revision, first);
+    let second = fill(&store, &key, first, "second");
+    assert!(second > first);
+    // Who was patient hears of it, and who was not watches anew.
+    if ended(&watched.events()) {
+        hears(&watch(&store, &key), second);
+    } else {
+        hears(&watched, second);
+    }
+    changes.until("the stream to be back", |it| {
+        let last = |is: fn(&Change) -> bool| it.iter().rposition(is);
+        let gap = last(|change| matches!(change, Change::Gap(_)));
+        (last(|change| *change == Change::Connected) > gap).then_some(())
+    });
+    let found: u64 = cluster.replica(2).command(&["DBSIZE"]).unwrap();
+    assert!(found > 0);
+}
+
+#[test]
+fn who_knows_one_address_is_told_of_the_cluster() {
+    let cluster = Cluster::like(&Config::new().password("sesame"), 2);
+    let alone = common::waited(&cluster.primaries()[0].url());
+    let error = alone.read(key_of(&cluster, 1).into()).unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert!(error.to_string().contains("redis-cluster://"), "{error}");
+    // One is enough, as are others that are dead.
+    let address = cluster.primaries()[0].address();
+    let url = format!("redis-cluster://:sesame@127.0.0.1:1?node={address}");
+    fill(
+        &common::waited(&url),
+        &key_of(&cluster, 1),
+        Revision::NEVER,
+        "value",
+    );
+    let wrong = common::waited(&url.replace("sesame", "secret"));
+    let error = wrong.read("key".into()).unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_in_no_cluster_says_so() {
+    let server = oneflight_test_servers::RedisServer::new();
+    let store = common::waited(&server.url().replace("redis:", "redis-cluster:"));
+    let error = store.read("key".into()).unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert!(error.to_string().contains("redis://"), "{error}");
+}
+
+/// A watch of what cannot be reached ends, and so does one of what is gone.
+#[test]
+fn a_watch_of_a_dead_cluster_ends() {
+    let mut cluster = Cluster::new(1);
+    let url = cluster.url();
+    let store = common::waited(&url);
+    let key = key_of(&cluster, 0);
+    let heard = watch(&store, &key);
+    fill(&store, &key, Revision::NEVER, "value");
+    cluster.primary(0).kill();
+    let late = common::waited(&url);
+    for heard in [heard, watch(&late, &key)] {
+        heard.until("the end", |events| ended(events).then_some(()));
+    }
+}
+
+#[test]
+fn nothing_is_left_of_a_store() {
+    let cluster = Cluster::new(2);
+    let store = open(&cluster);
+    let (heard, changes) = (watch(&store, "key"), listen(&store));
+    let revision = fill(&store, "key", Revision::NEVER, "value");
+    hears(&heard, revision);
+    let clients = || {
+        let clients = cluster.primaries().iter().map(|it| it.clients());
+        clients.flatten().collect::<Vec<_>>()
+    };
+    assert!(!clients().is_empty());
+    drop((heard, changes));
+    drop(store);
+    until("the end of all connections", || {
+        clients().is_empty().then_some(())
+    });
+}
+
+/// As with a single server: on one thread, where what is sent together cannot be torn apart.
+#[tokio::test(flavor = "current_thread")]
+async fn a_winner_makes_two_trips_and_a_loser_one() {
+    let cluster = Cluster::new(3);
+    let proxies = cluster.behind_proxies();
+    let flights = [(); 2].map(|()| {
+        let servers = proxies.iter().map(|it| format!("redis://{}", it.address()));
+        SingleFlight::new(RedisStore::cluster(servers).unwrap())
+    });
+    let keys = [0, 1, 2].map(|primary| key_of(&cluster, primary));
+    let run = async |process: usize, key: &str, value: &str| {
+        let call = flights[process].key(key).lease_ttl(LONG).wait_timeout(LONG);
+        let landing = call.run(|_| async { Ok::<_, String>(value.to_owned()) });
+        landing.await.unwrap()
+    };
+    // Both are connected to all servers, which know the scripts.
+    for process in [0, 1] {
+        for key in &keys {
+            run(process, &format!("{{p:{key}}} before"), "value").await;
+        }
+    }
+    for server in cluster.primaries() {
+        let listening = ["PUBSUB", "NUMSUB", "oneflight:0:changes"];
+        while server.command::<(String, u64)>(&listening).unwrap().1 < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    proxies.iter().for_each(Proxy::count_anew);
+    let (filling, is_filling) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let (mut filling, mut ended) = (Some(filling), Some(ended));
+    let winner = flights[0].key(&keys[1]).lease_ttl(LONG);
+    let winner = winner.run(|_| {
+        filling.take().unwrap().send(()).unwrap();
+        let ended = ended.take().unwrap();
+        async move { Ok::<_, String>(ended.await.unwrap()) }
+    });
+    let loser = async {
+        is_filling.await.unwrap();
+        let end = async {
+            while proxies[1].traffic().sent(&["EVALSHA"]) < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            end.send("value".to_owned()).unwrap();
+        };
+        tokio::join!(run(1, &keys[1], "never"), end).0
+    };
+    let (won, lost) = tokio::join!(winner, loser);
+    assert_eq!(
+        (won.unwrap().source, lost.source),
+        (Source::Computed, Source::Awaited)
+    );
+    // Now and then it is looked whether the slots are where they were.
+    let trips = |traffic: &Traffic| traffic.trips - traffic.sent(&["CLUSTER"]);
+    let traffic = proxies[1].traffic();
+    let sent = ["SUBSCRIBE", "EVALSHA"].map(|command| traffic.sent(&[command]));
+    assert_eq!((sent, trips(&traffic)), ([2, 3], 3), "{traffic:?}");
+    for other in [&proxies[0], &proxies[2]] {
+        assert_eq!(trips(&other.traffic()), 0, "{:?}", other.traffic());
+    }
+}
