@@ -1,5 +1,6 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::wildcard_enum_match_arm))]
-//! A oneflight store on a Redis or Valkey server, shared by all processes that reach it.
+//! A oneflight store on a Redis or Valkey server, or a cluster of them, shared by all processes that reach
+//! it.
 //!
 //! Every call is one script, leases are judged by the server's clock, and what is published is pushed to
 //! whoever waits for it. The two flavours say the same over the same layout, and may share a server:
