@@ -36,17 +36,27 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// As far as it may be shown.
+/// As far as it may be shown: a password stands before the host, or in a parameter.
 pub(crate) fn without_password(url: &str) -> String {
-    let Some((before, host)) = url.rsplit_once('@') else {
-        return url.to_owned();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    // A password with a question mark in it stands before the last `@` all the same.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("…@", rest),
+        None => ("", rest),
     };
-    let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-    format!("{scheme}://…@{host}")
+    let (place, parameters) = match rest.split_once('?') {
+        Some((place, _)) => (place, "?…"),
+        None => (rest, ""),
+    };
+    let scheme = match scheme {
+        "" => String::new(),
+        scheme => format!("{scheme}://"),
+    };
+    format!("{scheme}{user}{place}{parameters}")
 }
 
 /// What the URL of a server begins with.
-const SERVERS: [&str; 11] = [
+const SERVERS: [&str; 15] = [
     "redis",
     "rediss",
     "redis+unix",
@@ -58,6 +68,10 @@ const SERVERS: [&str; 11] = [
     "rediss-cluster",
     "valkey-cluster",
     "valkeys-cluster",
+    "redis-sentinel",
+    "rediss-sentinel",
+    "valkey-sentinel",
+    "valkeys-sentinel",
 ];
 
 /// Why a store URL is none.
@@ -238,6 +252,8 @@ mod tests {
         }
         assert_eq!(without_password("x://a:b@c@h:1/2"), "x://…@h:1/2");
         assert_eq!(without_password("sqlite:a"), "sqlite:a");
+        assert_eq!(without_password("unix:///a?pass=secret"), "unix:///a?…");
+        assert_eq!(without_password("x://a?b@c:pw@h/1?d"), "x://…@h/1?…");
     }
 
     #[test]

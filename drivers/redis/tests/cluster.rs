@@ -380,6 +380,12 @@ async fn a_winner_makes_two_trips_and_a_loser_one() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+    // Once they listen, each looks at its copies again, which nobody can be asked about.
+    let answers = || proxies.iter().map(|it| it.traffic().answers).sum::<usize>();
+    let mut before = usize::MAX;
+    while std::mem::replace(&mut before, answers()) != before {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     proxies.iter().for_each(Proxy::count_anew);
     let (filling, is_filling) = oneshot::channel();
     let (end, ended) = oneshot::channel();

@@ -12,6 +12,7 @@ pub struct Config {
     lines: Vec<String>,
     password: Option<String>,
     is_in_cluster: bool,
+    is_sentinel: bool,
 }
 
 impl Config {
@@ -55,6 +56,23 @@ impl Config {
             .line(format!("masterauth {OPERATOR}"))
     }
 
+    /// A sentinel that watches over `primary`, which it knows as `service`: it is alone, and promotes a
+    /// replica when the primary has been silent for 300 ms.
+    pub fn sentinel_of(mut self, primary: &RedisServer, service: &str) -> Self {
+        self.is_sentinel = true;
+        let address = primary.address();
+        let (host, port) = (address.ip(), address.port());
+        self.line(format!("sentinel monitor {service} {host} {port} 1"))
+            .line(format!("sentinel down-after-milliseconds {service} 300"))
+            .line(format!("sentinel failover-timeout {service} 3000"))
+            .line(format!("sentinel auth-user {service} {OPERATOR}"))
+            .line(format!("sentinel auth-pass {service} {OPERATOR}"))
+    }
+
+    pub(crate) fn is_sentinel(&self) -> bool {
+        self.is_sentinel
+    }
+
     /// A server of a cluster, which takes others for gone when they are silent for so long.
     pub(crate) fn in_cluster(mut self, timeout: Duration) -> Self {
         self.is_in_cluster = true;
@@ -84,11 +102,15 @@ impl Config {
     }
 
     pub(crate) fn text(&self, port: u16) -> String {
-        // A replica that asks for everything gets it at once, and DEBUG SLEEP may be told.
         let mut text = format!(
-            "bind 127.0.0.1\nport {port}\nlogfile redis.log\nsave \"\"\nappendonly no\n\
-             repl-diskless-sync-delay 0\nenable-debug-command local\nuser {OPERATOR} on >{OPERATOR} ~* &* +@all\n"
+            "bind 127.0.0.1\nport {port}\nlogfile redis.log\nuser {OPERATOR} on >{OPERATOR} ~* &* +@all\n"
         );
+        if !self.is_sentinel {
+            // A replica that asks for everything gets it at once, and DEBUG SLEEP may be told.
+            text.push_str(
+                "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0\nenable-debug-command local\n",
+            );
+        }
         for line in &self.lines {
             text.push_str(line);
             text.push('\n');

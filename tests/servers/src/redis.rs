@@ -91,6 +91,7 @@ impl RedisServer {
         std::fs::write(path.join("redis.conf"), self.config.text(self.port)).unwrap();
         let child = Command::new(program)
             .arg("redis.conf")
+            .args(self.config.is_sentinel().then_some("--sentinel"))
             .current_dir(path)
             // What a terminal sends to the test is not for the server.
             .process_group(0)
