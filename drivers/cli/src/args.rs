@@ -30,7 +30,8 @@ pub(crate) struct Cli {
     /// A server's URL may have a user and a password, as in `redis://user:password@host:6379/0`: pass
     /// it in $ONEFLIGHT_STORE, for what is on the command line can be seen by others. It begins with
     /// `rediss:` for TLS, and with `unix:` for a socket. `redis-cluster://HOST:PORT?node=HOST:PORT` is a
-    /// cluster, of which a few servers are named.
+    /// cluster, of which a few servers are named, and
+    /// `redis-sentinel://HOST:PORT?sentinelServiceName=NAME` the primary that sentinels know by a name.
     ///
     /// Or `dust+wss://HOST/ORG/STORE`, a store of a Dust server, with the token in $ONEFLIGHT_DUST_TOKEN or
     /// in the file that `?token-file=PATH` names.

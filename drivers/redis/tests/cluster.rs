@@ -381,8 +381,8 @@ async fn a_winner_makes_two_trips_and_a_loser_one() {
         }
     }
     // Once they listen, each looks at its copies again, which nobody can be asked about.
-    let answers = || proxies.iter().map(|it| it.traffic().answers).sum::<usize>();
-    let mut before = usize::MAX;
+    let answers = || proxies.iter().map(|it| it.traffic().answers).sum::<u64>();
+    let mut before = u64::MAX;
     while std::mem::replace(&mut before, answers()) != before {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
