@@ -195,7 +195,9 @@ fn is_sound(path: &Path, driver: &str) {
     let closed = count(|what| matches!(what, What::Down { crashed: false }));
     let records = trace.records.len();
     println!("{records} records, {hits} local hits, {left} left");
-    assert!(hits > 0 && left > 0);
+    assert!(hits > 0);
+    // Threads cannot: of them only those leave that panic at the right moment.
+    assert!(left > 0 || driver == "blocking");
     assert_eq!(closed, DRIVERS);
 }
 

@@ -162,7 +162,7 @@ pub(super) struct CallState {
     pub(super) judged_before: Option<Judged>,
     /// The revision it was asked to judge, until it has.
     pub(super) judging: Revision,
-    /// While it was, the store was found unreachable.
+    /// While it was, or while another did with whom it then shared a flight, the store was found unreachable.
     pub(super) given_up: bool,
     /// A value satisfied it.
     pub(super) satisfied: Option<Revision>,

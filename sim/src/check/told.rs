@@ -20,9 +20,18 @@ impl Checker {
     ) {
         match notice {
             Notice::Boarded {
-                passenger, policy, ..
+                key,
+                passenger,
+                policy,
+                ..
             } => {
-                self.state.call(node, passenger.0).policy = Some(*policy);
+                // Who comes while a fill without a lease is held may be the next whose it is.
+                let mut given_up = false;
+                let state = self.state.node(node);
+                state.each_open_call(*key, |_, call| given_up |= call.given_up);
+                let call = self.state.call(node, passenger.0);
+                call.policy = Some(*policy);
+                call.given_up |= given_up;
             }
             Notice::Answered { flight, event } => {
                 self.answered(node, now, flight.key, flight.number, event);

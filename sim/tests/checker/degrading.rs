@@ -151,7 +151,14 @@ fn s15_what_was_found_out_while_it_judged_stands() {
             .breaks(&["S15"]);
         // Or its flight is over long since.
         let mut over = story.branch(|it| _ = it.retires(ANN));
-        over.wait(1).judges(ALF, 1, Judgement::Stale);
+        over.wait(1);
+        // Who comes then may be the next whose fill it is.
+        over.branch(|it| {
+            it.joins(BEA).judges(ALF, 1, Judgement::Malformed);
+            it.leaves(ALF).orders_fill(BEA, None);
+        })
+        .breaks(broken);
+        over.judges(ALF, 1, Judgement::Stale);
         over.orders_fill(ALF, None).breaks(broken);
     }
 }
