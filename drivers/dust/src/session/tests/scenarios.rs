@@ -210,6 +210,29 @@ fn who_is_held_by_itself_leaves_no_ghost() {
     assert!(world.store().entry("l").is_none(), "a ghost lease");
 }
 
+/// What was sent again is granted and given up, and then what was sent first is granted, too.
+#[test]
+fn who_is_granted_twice_leaves_no_ghost() {
+    let mut world = up(1);
+    let ticket = world.client(0, |session, now| {
+        session.write(now, lease("l", 60_000, "me"))
+    });
+    world.cut(0);
+    world.rest_of_new();
+    world.client(0, |session, _| session.abandon(ticket));
+    // The lease that was sent again, and its release.
+    for _ in 0..2 {
+        world.take(0, 1);
+        world.go_on(0);
+        while world.hear(0) {}
+    }
+    assert!(world.store().entry("l").is_none(), "not given up");
+    world.take(0, 0);
+    assert!(world.store().entry("l").is_some(), "not granted twice");
+    world.settle();
+    assert!(world.store().entry("l").is_none(), "a ghost lease");
+}
+
 #[test]
 fn after_a_snapshot_a_lease_is_known_by_its_label() {
     let mut world = up(1);

@@ -33,8 +33,8 @@ impl Pending {
         self.askers.is_empty() && !matches!(self.write.deed, Deed::Release { .. })
     }
 
-    /// What to remember of it, if it is for a lease.
-    fn off(&self) -> Option<WrittenOff> {
+    /// What to remember of it, if it is for a lease, and was granted at most as this token.
+    fn off(&self, granted: Option<Token>) -> Option<WrittenOff> {
         let Deed::Lease { holder, .. } = &self.write.deed else {
             return None;
         };
@@ -42,16 +42,20 @@ impl Pending {
             number: self.id.number,
             lock: self.write.path.clone(),
             holder: holder.clone(),
+            granted,
         })
     }
 }
 
-/// A lease that was asked for and seems not to have been granted, with nobody to want it.
+/// A lease that was asked for, and may be granted once more with nobody to want it: what was sent before
+/// a connection was lost may be on its way still.
 #[derive(Debug)]
 pub(super) struct WrittenOff {
     number: u64,
     lock: Path,
     holder: String,
+    /// The last grant that was heard of.
+    granted: Option<Token>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +221,7 @@ impl Session {
             }
             Err(failure) => {
                 let again = self.writes.get(number).filter(|pending| pending.again);
-                let off = again.and_then(Pending::off);
+                let off = again.and_then(|pending| pending.off(None));
                 self.settle(now, number, Err(failure));
                 // It may be held by what was sent before, which nobody has heard of yet.
                 if let Some(off) = off {

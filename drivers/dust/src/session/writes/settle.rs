@@ -57,21 +57,20 @@ impl Session {
             .is_some_and(|pending| pending.id == id)
         {
             self.settle(now, id.number, Ok(done));
-        } else if let Some(at) = self
-            .written_off
-            .iter()
-            .position(|off| off.number == id.number)
+        } else if let Some(token) = done.token.and_then(Token::new)
+            && let Some(off) = self
+                .written_off
+                .iter_mut()
+                .find(|off| off.number == id.number && off.granted < Some(token))
         {
-            // It lay somewhere on its way, and has happened after all.
-            if let Some(off) = self.written_off.remove(at)
-                && let Some(token) = done.token.and_then(Token::new)
-            {
-                self.release(now, off.lock, token);
-            }
+            // It lay somewhere on its way, and has happened after all, or once more.
+            off.granted = Some(token);
+            let lock = off.lock.clone();
+            self.release(now, lock, token);
         }
     }
 
-    /// Remembers a lease that nobody wants, should it have been granted.
+    /// Remembers a lease that nobody wants, should it be granted after all, or once more.
     pub(super) fn write_off(&mut self, off: WrittenOff) {
         const MOST: usize = 256;
         self.written_off.push_back(off);
@@ -82,19 +81,16 @@ impl Session {
 
     /// The same, if it shows in a snapshot only.
     fn release_ghosts(&mut self, now: Moment) {
-        for off in std::mem::take(&mut self.written_off) {
+        for mut off in std::mem::take(&mut self.written_off) {
             let done = granted(self.mirror.row(&off.lock), &off.holder);
-            match done.and_then(|done| done.token).and_then(Token::new) {
-                Some(token) => self.queue(
-                    now,
-                    Write {
-                        path: off.lock,
-                        deed: Deed::Release { token },
-                    },
-                    None,
-                ),
-                None => self.written_off.push_back(off),
+            let token = done.and_then(|done| done.token).and_then(Token::new);
+            if let Some(token) = token.filter(|token| off.granted < Some(*token)) {
+                off.granted = Some(token);
+                let path = off.lock.clone();
+                let deed = Deed::Release { token };
+                self.queue(now, Write { path, deed }, None);
             }
+            self.written_off.push_back(off);
         }
     }
 
@@ -105,6 +101,11 @@ impl Session {
         };
         if let Ok(done) = &answer {
             self.measure(now, &pending, *done);
+            if pending.again
+                && let Some(off) = pending.off(done.token.and_then(Token::new))
+            {
+                self.write_off(off);
+            }
             let path = pending.write.path;
             let freed = match pending.write.deed {
                 // A lease that was granted to nobody is given up.
@@ -172,7 +173,7 @@ impl Session {
             if let Some(done) = done {
                 self.settle(now, number, Ok(done));
             } else if pending.is_useless() {
-                let off = pending.off();
+                let off = pending.off(None);
                 self.writes.remove(number);
                 if let Some(off) = off {
                     self.write_off(off);
