@@ -9,6 +9,7 @@ use ::amalgam::provider::{
 use ::amalgam::{Cache, FactoryError};
 
 use crate::Result;
+use crate::clock::now;
 use crate::participant;
 
 /// One participant. `strict` is the profile whose writes are fenced by the lease.
@@ -33,8 +34,9 @@ pub(crate) async fn run(url: &str, lease: Duration, strict: bool) -> Result<()> 
             Ok::<_, FactoryError>(fill.run().await)
         })
         .await;
+    let at = now();
     let fill = task.fill;
-    tokio::task::spawn_blocking(move || fill.report(value).map_err(|error| error.to_string()))
+    tokio::task::spawn_blocking(move || fill.report(at, value).map_err(|error| error.to_string()))
         .await??;
     cache.shutdown().await?;
     Ok(())

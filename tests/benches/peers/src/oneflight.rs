@@ -6,6 +6,7 @@ use oneflight_redis::RedisStore;
 use oneflight_tokio::SingleFlight;
 
 use crate::Result;
+use crate::clock::now;
 use crate::participant;
 
 /// One participant.
@@ -21,11 +22,12 @@ pub(crate) async fn run(url: &str, lease: Duration) -> Result<()> {
             async move { Ok::<_, String>(fill.run().await) }
         })
         .await;
+    let at = now();
     let fill = task.fill;
     // The driver goes on being served while this waits.
     tokio::task::spawn_blocking(move || {
         let value = landing.map(|landing| (*landing.value).clone());
-        fill.report(value).map_err(|error| error.to_string())
+        fill.report(at, value).map_err(|error| error.to_string())
     })
     .await??;
     flights.close().await;

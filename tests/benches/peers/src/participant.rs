@@ -77,9 +77,12 @@ impl Fill {
         std::process::id().to_string()
     }
 
-    /// Tells how the call ended, and waits until all others have been told of as well.
-    pub(crate) fn report<E: Display>(&self, result: std::result::Result<String, E>) -> Result<()> {
-        let at = now();
+    /// Tells how the call ended, and when, and waits until all others have been told of as well.
+    pub(crate) fn report<E: Display>(
+        &self,
+        at: i64,
+        result: std::result::Result<String, E>,
+    ) -> Result<()> {
         let ended = self.ended.load(Ordering::Relaxed);
         if ended != 0 {
             tell(format_args!("ended {ended}"))?;

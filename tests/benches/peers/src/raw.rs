@@ -3,6 +3,7 @@
 use std::mem::ManuallyDrop;
 
 use crate::Result;
+use crate::clock::now;
 use crate::participant;
 
 /// One participant; the one with the number 0 fills.
@@ -15,7 +16,7 @@ pub(crate) fn run(url: &str, number: usize) -> Result<()> {
             .arg(&task.key)
             .arg(&value)
             .query::<usize>(&mut connection);
-        return task.fill.report(told.map(|_| value));
+        return task.fill.report(now(), told.map(|_| value));
     }
     // To unsubscribe in the end is of no use to anybody.
     let mut subscription = ManuallyDrop::new(connection.as_pubsub());
@@ -24,5 +25,5 @@ pub(crate) fn run(url: &str, number: usize) -> Result<()> {
         let value: String = message.get_payload()?;
         Ok(value)
     });
-    task.fill.report(value)
+    task.fill.report(now(), value)
 }
