@@ -216,6 +216,7 @@ fn by_words(said: &str) -> Code {
         ("max number of clients", Code::NotNow),
         ("non local key", Code::CrossSlot),
         ("unknown command `HELLO`", Code::OldProtocol),
+        ("unknown command 'HELLO'", Code::OldProtocol),
         ("NOPROTO", Code::OldProtocol),
     ];
     let found = words.into_iter().find(|(word, _)| said.contains(word));
@@ -241,7 +242,9 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
             "it is a server of a cluster, and the key is kept by another one; open the cluster, with a \
              URL like redis-cluster://host:port",
         ),
-        Code::OldProtocol => refused("it is too old; version 6 or newer is needed"),
+        Code::OldProtocol => refused(
+            "it does not speak RESP3, for which version 6 or newer is needed, and its command HELLO",
+        ),
         Code::NotNow => StoreError::unavailable(format_args!("{place}: not now (it says: {said})")),
         Code::WrongType | Code::Foreign | Code::CrossSlot | Code::Other => {
             let has_answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
@@ -257,13 +260,17 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
 }
 
 /// Its own words, with the code first if it has one. They name users, commands and keys, never a
-/// password.
+/// password or a value: who does not know a command repeats what it was called with, which is left out.
 fn said(error: &RedisError) -> String {
     let code = error.code().unwrap_or_default();
-    match error.detail() {
+    let said = match error.detail() {
         Some(detail) if !code.is_empty() => format!("{code} {detail}"),
         Some(detail) => detail.to_owned(),
         None if !code.is_empty() => code.to_owned(),
         None => error.to_string(),
+    };
+    match said.find(", with args beginning with") {
+        Some(end) => said.get(..end).unwrap_or_default().to_owned(),
+        None => said,
     }
 }

@@ -108,7 +108,7 @@ async fn ask_over<T>(line: &impl Line, call: &Call<T>) -> Result<T, Fault> {
             let turn = Turn::of(&error);
             let fault = Fault {
                 error: fault::of_call(line.place(), &error, about),
-                is_lost: error.is_connection_dropped(),
+                is_lost: !fault::has_answered(&error),
                 has_not_happened: turn.is_some(),
                 turn,
             };

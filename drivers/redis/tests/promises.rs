@@ -12,7 +12,8 @@ use std::time::Duration;
 use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
 use oneflight_redis::RedisStore;
 use oneflight_store::{
-    Change, LockState, PutOutcome, Renewal, Revision, Store, StoreError, WatchEvent, default_lock,
+    Change, Claim, LockState, PutOutcome, Renewal, Revision, Store, StoreError, WatchEvent,
+    default_lock,
 };
 use oneflight_test_servers::time::{BOUND, until};
 use oneflight_test_servers::{Config, Direction, Proxy, RedisServer};
@@ -27,6 +28,7 @@ both! {
     who_is_not_let_in_does_not_watch_in_vain
     a_connection_that_was_closed_while_idle_is_made_anew
     a_refusal_that_takes_its_time_is_heard
+    a_claim_that_is_repeated_too_late_gives_its_lease_back
 }
 
 fn what_may_not_be_told_is_not_done(open: Open) {
@@ -77,6 +79,27 @@ fn revisions_grow_though_a_value_was_evicted_during_a_fill(open: Open) {
     let revision = published(value);
     assert!(revision > put, "{revision:?} after {put:?}");
     hears(&heard, revision);
+}
+
+/// The answer to a claim was lost, and meanwhile somebody has written without a lease.
+fn a_claim_that_is_repeated_too_late_gives_its_lease_back(open: Open) {
+    let server = Config::new().start();
+    let store = open(&server.url());
+    let request = request("key", LONG, Revision::NEVER);
+    let token = granted(store.claim(request.clone()));
+    let heard = watch(&store, "key");
+    store
+        .put("key".into(), "put".into(), None, Revision::NEVER)
+        .unwrap();
+    let claim = store.claim(request).unwrap();
+    assert!(matches!(claim, Claim::Newer { .. }), "{claim:?}");
+    heard.until("the lease to be free", |events| {
+        events
+            .contains(&WatchEvent::Lock(LockState::Free))
+            .then_some(())
+    });
+    let next = granted(store.claim(common::request("key", LONG, Revision::new(u64::MAX))));
+    assert!(next > token);
 }
 
 fn a_watch_begins_though_all_was_lost(open: Open) {

@@ -155,8 +155,18 @@ fn a_replica_that_is_named_is_passed_over(open: Open) {
 
 fn a_name_that_nobody_knows_is_refused(open: Open) {
     let watched = Watched::new();
-    let store = open(&watched.url().replace("=main", "=mian"));
-    let error = store.read("key".into()).unwrap_err();
+    let url = watched.url().replace("=main", "=mian");
+    // One of them is dead, and might know it.
+    let error = open(&url).read("key".into()).unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    assert!(
+        error.to_string().contains("no primary of this name"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("127.0.0.1:1:"), "{error}");
+    let living = format!("{}/0", watched.sentinel.address());
+    let url = format!("redis-sentinel://{living}?sentinelServiceName=mian");
+    let error = open(&url).read("key".into()).unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error}");
     assert!(error.to_string().contains("mian"), "{error}");
 }

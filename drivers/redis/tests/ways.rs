@@ -88,16 +88,25 @@ fn says(answers: &'static [&'static str]) -> SocketAddr {
 }
 
 fn a_server_that_is_too_old_is_refused(open: Open) {
-    // To all that a client may begin with.
-    let address = says(&[
-        "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n\
-                          -ERR unknown subcommand\r\n-ERR unknown subcommand\r\n",
-    ]);
-    let error = open(&format!("redis://{address}/"))
-        .read("key".into())
-        .unwrap_err();
-    assert!(matches!(error, StoreError::Refused(_)), "{error}");
-    assert!(error.to_string().contains("version 6 or newer"), "{error}");
+    // To all that a client may begin with, as servers of several versions say it.
+    for answers in [
+        &[
+            "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `me`, `sesame`, \r\n\
+            -ERR unknown subcommand\r\n-ERR unknown subcommand\r\n",
+        ],
+        &[
+            "-ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'me' 'sesame' \r\n\
+            -ERR unknown subcommand\r\n-ERR unknown subcommand\r\n",
+        ],
+    ] {
+        let address = says(answers);
+        let error = open(&format!("redis://me:sesame@{address}/"))
+            .read("key".into())
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Refused(_)), "{error}");
+        assert!(error.to_string().contains("version 6 or newer"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("sesame"), "{error}");
+    }
 }
 
 fn a_server_that_answers_unasked_is_left(open: Open) {

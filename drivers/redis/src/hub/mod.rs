@@ -451,6 +451,11 @@ impl Hub {
                 else {
                     return;
                 };
+                // Of an earlier subscription, which was given back: what comes between it and this one
+                // is not told, so a look has to tell how things stand.
+                if !channel.is_standing() {
+                    return;
+                }
                 let mut looks = Vec::new();
                 match told.key {
                     Some(ToldKey::State(key)) => channel.told_key(&key),

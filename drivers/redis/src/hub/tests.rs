@@ -234,3 +234,24 @@ fn only_what_nobody_uses_for_long_is_given_back() {
     assert_eq!(left(later()), [CHANNEL]);
     assert_eq!(scene.asks().1, [CHANNEL]);
 }
+
+/// The last messages of a subscription that was given back come after it is asked for once more. What was
+/// told between the two is not told by them.
+#[test]
+fn what_comes_late_of_an_earlier_subscription_tells_nothing() {
+    let scene = Scene::connected();
+    scene.asks();
+    scene.push(stands());
+    let later = Instant::now() + LINGER;
+    let mut left = 0;
+    scene.hub.leave_idle(later, |names| left = names.len());
+    assert_eq!(left, 1);
+    let (ticket, asked) = scene.asks();
+    assert_eq!(asked, [CHANNEL]);
+    scene.told(";h,7,300000000\nholder");
+    scene.push(stands());
+    scene.hub.learn(ticket, Some(nothing(5)), &LockState::Free);
+    let _watch = scene.watch();
+    let heard = scene.heard();
+    assert_eq!((revisions(&heard), tokens(&heard)), (vec![5], vec![None]));
+}

@@ -6,17 +6,22 @@ local lock = lock_of(KEYS[2])
 if not lock then return foreign(KEYS[2]) end
 
 local last = value.r or 0
+local of = is_live(lock, now) and redis.call('HMGET', KEYS[2], 'n', 'h')
+local is_own = of and of[1] == ARGV[3]
+
 if is_there(value, now) and last > tonumber(ARGV[1]) then
   local entry = entry_of(KEYS[1], value, now)
   if not entry then return foreign(KEYS[1]) end
+  -- Asked again, for the answer was lost: nobody would give back what was granted then.
+  if is_own then
+    free(KEYS[2])
+    tell(ARGV[7], '', 'f', '')
+  end
   return {'newer', entry, math.max(lock.t or 0, value.p or 0)}
 end
 
-if is_live(lock, now) then
-  local of = redis.call('HMGET', KEYS[2], 'n', 'h')
-  if of[1] == ARGV[3] then
-    return {'granted', lock.t, lock.e - now, lock.g or 0}
-  end
+if is_own then return {'granted', lock.t, lock.e - now, lock.g or 0} end
+if of then
   local entry = entry_of(KEYS[1], value, now, tonumber(ARGV[6]))
   if not entry then return foreign(KEYS[1]) end
   return {'held', lock.t, lock.e - now, of[2] or '', entry}

@@ -169,7 +169,7 @@ impl<'a> Inquiry<'a> {
         self.no_primary = Some(format!("{address}: {no_primary}"));
     }
 
-    /// What is known outweighs what is not.
+    /// Refused only if all of them have answered: who is silent may know better.
     fn error(&mut self) -> StoreError {
         let place = &self.sentinels.place;
         if let Some(why) = self.no_primary.take() {
@@ -177,19 +177,25 @@ impl<'a> Inquiry<'a> {
                 "{place}: which it is by their word is none now ({why})"
             ));
         }
-        if let Some(refusal) = self.refusal.take() {
-            return refusal;
-        }
-        if self.is_unknown {
-            return StoreError::refused(format_args!(
+        let unknown = || {
+            StoreError::refused(format_args!(
                 "{place}: they know no primary of this name; sentinelServiceName is to be the one that \
                  stands in their \"sentinel monitor\""
-            ));
+            ))
+        };
+        let refusal = self.refusal.take();
+        let refusal = refusal.or_else(|| self.is_unknown.then(unknown));
+        let silent = self.silent.join("; ");
+        match refusal {
+            Some(refusal) if silent.is_empty() => refusal,
+            Some(StoreError::Refused(why)) => {
+                StoreError::unavailable(format_args!("{why}; others do not answer ({silent})"))
+            }
+            Some(other) => other,
+            None => {
+                StoreError::unavailable(format_args!("{place}: no sentinel answers ({silent})"))
+            }
         }
-        StoreError::unavailable(format_args!(
-            "{place}: no sentinel answers ({})",
-            self.silent.join("; ")
-        ))
     }
 }
 
