@@ -54,7 +54,9 @@
 //! after a `Tick` at its deadline, the deadline is later or gone; an earlier `now` counts as the last.
 
 mod cleanup;
+mod filling;
 mod hold;
+mod publishing;
 mod seek;
 
 use core::time::Duration;
@@ -63,7 +65,8 @@ use crate::{
     Attempt, Command, Commands, Event, Instant, Judgement, Lease, Outcome, Policy, Revision, Token,
     Verdict,
 };
-use hold::{Hold, Publishing};
+use hold::Hold;
+use publishing::Publishing;
 
 /// The least time the store is given for an answer.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
