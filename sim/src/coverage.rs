@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oneflight_core::{Event, Flights, Notice, Outcome, Phase};
+use oneflight_core::{Event, Notice, Outcome, Phase};
 
 use crate::impossible::why_impossible;
 use crate::trace::Key;
@@ -65,11 +65,6 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    /// The phase of a key's flight, as an index.
-    pub(crate) fn phase(machine: &Flights<Key>, key: Key) -> Option<Phase> {
-        machine.phase(&key)
-    }
-
     /// Counts a transition.
     pub(crate) fn count(
         &mut self,
@@ -196,17 +191,6 @@ fn event_index(notice: &Notice<Key>) -> usize {
             | _ => 26,
         },
         Notice::Tick | _ => 26,
-    }
-}
-
-/// The key that a notice is about.
-pub(crate) fn key_of(notice: &Notice<Key>) -> Option<Key> {
-    match notice {
-        Notice::Boarded { key, .. } | Notice::Judged { key, .. } | Notice::Left { key, .. } => {
-            Some(*key)
-        }
-        Notice::Answered { flight, .. } | Notice::Arrived { flight, .. } => Some(flight.key),
-        Notice::Tick | _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::node::Arrived;
 use super::queue::{Event, Push};
 use super::{Observer, World};
 use crate::bugs::Bug;
-use crate::coverage::{self, Coverage};
+use crate::coverage;
 use crate::trace::{Answer, Key, Nanos, Request};
 
 impl<O: Observer> World<'_, O> {
@@ -16,11 +16,8 @@ impl<O: Observer> World<'_, O> {
         let index = node as usize;
         let now = Instant::from_nanos(self.nodes[index].local(self.now));
         let machine = &mut self.nodes[index].flights;
-        let key = self
-            .coverage
-            .as_ref()
-            .and_then(|_| coverage::key_of(&notice));
-        let before = key.and_then(|key| Coverage::phase(machine, key));
+        let key = self.coverage.as_ref().and_then(|_| notice.key());
+        let before = key.and_then(|key| machine.phase(key));
         let mut orders = std::mem::take(&mut self.orders);
         match self.bug {
             None => machine.handle_into(now, &notice, &mut orders),
@@ -31,7 +28,7 @@ impl<O: Observer> World<'_, O> {
             }
         }
         if let (Some(coverage), Some(key)) = (&mut self.coverage, key) {
-            coverage.count(before, &notice, Coverage::phase(machine, key));
+            coverage.count(before, &notice, machine.phase(key));
         }
         self.observer
             .see_told(self.now, u64::from(node) + 1, now, &notice, &orders);
