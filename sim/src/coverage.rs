@@ -5,24 +5,11 @@ use std::collections::BTreeMap;
 use oneflight_core::{Event, Notice, Outcome, Phase};
 
 use crate::impossible::why_impossible;
+use crate::phases::{self, PHASES};
 use crate::trace::Key;
 
 /// A transition: phase, event, next phase.
 pub type Triple = (&'static str, &'static str, &'static str);
-
-/// The names of the phases, and of a key that nobody flies for.
-const PHASES: [&str; 10] = [
-    "none",
-    "claiming",
-    "waiting",
-    "backing off",
-    "filling",
-    "filling locally",
-    "publishing",
-    "departing",
-    "releasing",
-    "landed",
-];
 
 const EVENTS: [&str; 27] = [
     "boarded",
@@ -72,7 +59,7 @@ impl Coverage {
         notice: &Notice<Key>,
         after: Option<Phase>,
     ) {
-        let (before, after) = (phase_index(before), phase_index(after));
+        let (before, after) = (phases::index(before), phases::index(after));
         let index = (before * EVENTS.len() + event_index(notice)) * PHASES.len() + after;
         self.0[index] += 1;
     }
@@ -130,23 +117,6 @@ impl Coverage {
             triples.insert((before, event, after), *count);
         }
         triples
-    }
-}
-
-fn phase_index(phase: Option<Phase>) -> usize {
-    match phase {
-        None => 0,
-        Some(phase) => match phase {
-            Phase::Claiming => 1,
-            Phase::Waiting => 2,
-            Phase::BackingOff => 3,
-            Phase::Filling => 4,
-            Phase::FillingLocally => 5,
-            Phase::Publishing => 6,
-            Phase::Departing => 7,
-            Phase::Releasing => 8,
-            Phase::Landed | _ => 9,
-        },
     }
 }
 

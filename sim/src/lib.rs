@@ -10,6 +10,7 @@ pub mod fates;
 pub mod impossible;
 pub mod minimize;
 pub mod model;
+mod phases;
 pub mod plan;
 pub mod rare;
 pub mod replay;
