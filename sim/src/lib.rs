@@ -1,5 +1,6 @@
 //! A deterministic simulator of oneflight, and a checker of its invariants over traces.
 
+mod answers;
 pub mod batch;
 pub mod bugs;
 pub mod canaries;
