@@ -10,6 +10,7 @@ mod duplicates;
 mod edits;
 mod freed;
 mod herd;
+mod judgement;
 mod landings;
 mod leases;
 mod leaving;
