@@ -2,27 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use oneflight_core::{Event, Flights, Notice, Outcome, Phase};
+use oneflight_core::{Event, Notice, Outcome, Phase};
 
 use crate::impossible::why_impossible;
+use crate::phases::{self, PHASES};
 use crate::trace::Key;
 
 /// A transition: phase, event, next phase.
 pub type Triple = (&'static str, &'static str, &'static str);
-
-/// The names of the phases, and of a key that nobody flies for.
-const PHASES: [&str; 10] = [
-    "none",
-    "claiming",
-    "waiting",
-    "backing off",
-    "filling",
-    "filling locally",
-    "publishing",
-    "departing",
-    "releasing",
-    "landed",
-];
 
 const EVENTS: [&str; 27] = [
     "boarded",
@@ -65,11 +52,6 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    /// The phase of a key's flight, as an index.
-    pub(crate) fn phase(machine: &Flights<Key>, key: Key) -> Option<Phase> {
-        machine.phase(&key)
-    }
-
     /// Counts a transition.
     pub(crate) fn count(
         &mut self,
@@ -77,7 +59,7 @@ impl Coverage {
         notice: &Notice<Key>,
         after: Option<Phase>,
     ) {
-        let (before, after) = (phase_index(before), phase_index(after));
+        let (before, after) = (phases::index(before), phases::index(after));
         let index = (before * EVENTS.len() + event_index(notice)) * PHASES.len() + after;
         self.0[index] += 1;
     }
@@ -138,23 +120,6 @@ impl Coverage {
     }
 }
 
-fn phase_index(phase: Option<Phase>) -> usize {
-    match phase {
-        None => 0,
-        Some(phase) => match phase {
-            Phase::Claiming => 1,
-            Phase::Waiting => 2,
-            Phase::BackingOff => 3,
-            Phase::Filling => 4,
-            Phase::FillingLocally => 5,
-            Phase::Publishing => 6,
-            Phase::Departing => 7,
-            Phase::Releasing => 8,
-            Phase::Landed | _ => 9,
-        },
-    }
-}
-
 fn event_index(notice: &Notice<Key>) -> usize {
     use oneflight_core::{FillResult, Judgement};
     match notice {
@@ -196,17 +161,6 @@ fn event_index(notice: &Notice<Key>) -> usize {
             | _ => 26,
         },
         Notice::Tick | _ => 26,
-    }
-}
-
-/// The key that a notice is about.
-pub(crate) fn key_of(notice: &Notice<Key>) -> Option<Key> {
-    match notice {
-        Notice::Boarded { key, .. } | Notice::Judged { key, .. } | Notice::Left { key, .. } => {
-            Some(*key)
-        }
-        Notice::Answered { flight, .. } | Notice::Arrived { flight, .. } => Some(flight.key),
-        Notice::Tick | _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A deterministic simulator of oneflight, and a checker of its invariants over traces.
 
+mod answers;
 pub mod batch;
 pub mod bugs;
 pub mod canaries;
@@ -10,6 +11,7 @@ pub mod fates;
 pub mod impossible;
 pub mod minimize;
 pub mod model;
+mod phases;
 pub mod plan;
 pub mod rare;
 pub mod replay;

@@ -1,9 +1,14 @@
 //! After the caller has landed or left: `Departing`, `Releasing`.
 
 use super::{Flight, State};
-use crate::{Command, Commands, Event, Instant, Lease, Token};
+use crate::{Command, Commands, Event, Instant, Lease, Outcome, Token};
 
 impl Flight {
+    /// Lands while the clean-up goes on.
+    pub(super) fn land_over(&mut self, outcome: Outcome, out: &mut Commands) {
+        out.push(Command::Land(outcome));
+    }
+
     /// Frees a lease; repeated until the store has answered or the lease has lapsed by itself.
     pub(super) fn release(&mut self, lease: Lease, out: &mut Commands) {
         self.release_until(lease.token, lease.expires, out);

@@ -53,8 +53,12 @@
 //! once unless the caller leaves first, and after it only clean-up; a landed flight has no deadline;
 //! after a `Tick` at its deadline, the deadline is later or gone; an earlier `now` counts as the last.
 
+mod call;
 mod cleanup;
+mod deadline;
+mod filling;
 mod hold;
+mod publishing;
 mod seek;
 
 use core::time::Duration;
@@ -63,7 +67,11 @@ use crate::{
     Attempt, Command, Commands, Event, Instant, Judgement, Lease, Outcome, Policy, Revision, Token,
     Verdict,
 };
-use hold::{Hold, Publishing};
+pub(crate) use call::Call;
+use call::patience;
+pub use deadline::{Deadline, Why};
+use hold::Hold;
+use publishing::Publishing;
 
 /// The least time the store is given for an answer.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
@@ -161,41 +169,6 @@ pub enum Phase {
     Landed,
 }
 
-/// When to come back with a `Tick`, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Deadline {
-    /// The moment.
-    pub at: Instant,
-    /// The reason.
-    pub why: Why,
-}
-
-/// What a deadline is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Why {
-    /// The store has not answered for too long.
-    StoreTimeout,
-    /// The caller will not wait any longer.
-    WaitTimeout,
-    /// The other's lease must have lapsed by then.
-    Lapse,
-    /// The pause before the next claim is over.
-    Backoff,
-    /// The own lease is to be renewed.
-    Renewal,
-    /// The own lease lapses, by the own clock.
-    LeaseExpiry,
-    /// The fill has run for too long.
-    FillTimeout,
-    /// A command is to be repeated.
-    Retry,
-    /// Repeating it is to be given up.
-    GiveUp,
-}
-
 impl Flight {
     /// Starts the flight of a call that begins now, for a caller who judges what it knows of the
     /// key as `known` ([`Verdict::UNKNOWN`] if it knows nothing).
@@ -244,43 +217,6 @@ impl Flight {
         commands
     }
 
-    /// When to come back with a `Tick`, if ever.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Deadline> {
-        let earliest = |a: Deadline, b: Deadline| if b.at < a.at { b } else { a };
-        let at = |at, why| Deadline { at, why };
-        let patience = at(self.impatient_at(), Why::WaitTimeout);
-        let deadline = match self.state {
-            State::Claiming { sent, .. } => earliest(
-                at(sent.after(self.store_timeout()), Why::StoreTimeout),
-                patience,
-            ),
-            State::Waiting { lapse } => earliest(at(lapse, Why::Lapse), patience),
-            State::BackingOff { until } => earliest(at(until, Why::Backoff), patience),
-            State::Filling { hold, .. } => earliest(
-                earliest(
-                    self.renewal_deadline(hold),
-                    at(hold.overdue, Why::FillTimeout),
-                ),
-                at(hold.lapse(), Why::LeaseExpiry),
-            ),
-            State::FillingLocally { overdue, .. } => at(overdue, Why::FillTimeout),
-            State::Publishing { publishing, hold } => earliest(
-                earliest(
-                    at(publishing.resend, Why::Retry),
-                    at(publishing.give_up, Why::GiveUp),
-                ),
-                earliest(self.renewal_deadline(hold), patience),
-            ),
-            State::Departing { until, .. } => at(until, Why::StoreTimeout),
-            State::Releasing { resend, until, .. } => {
-                earliest(at(resend, Why::Retry), at(until, Why::GiveUp))
-            }
-            State::Landed => return None,
-        };
-        (deadline.at < Instant::NEVER).then_some(deadline)
-    }
-
     /// Where the flight stands.
     #[must_use]
     pub const fn phase(&self) -> Phase {
@@ -316,22 +252,6 @@ impl Flight {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
-    }
-
-    /// When the caller is to land because its time is over: never while it fills, or publishes what it
-    /// has filled.
-    pub(crate) fn impatient_at(&self) -> Instant {
-        match self.state {
-            State::Claiming { .. } | State::Waiting { .. } | State::BackingOff { .. } => {
-                self.patience
-            }
-            State::Publishing { publishing, .. } => self.publishing_patience(publishing),
-            State::Filling { .. }
-            | State::FillingLocally { .. }
-            | State::Departing { .. }
-            | State::Releasing { .. }
-            | State::Landed => Instant::NEVER,
-        }
     }
 
     /// When the caller will not wait for others any longer.
@@ -498,65 +418,6 @@ impl Flight {
         let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let pause = (u128::from(nanos) * u128::from(share)) >> 32;
         Duration::from_nanos(u64::try_from(pause).unwrap_or(u64::MAX)).max(FLOOR)
-    }
-}
-
-/// A call that takes off now, though it may have begun before, aboard another's flight.
-pub(crate) struct Call {
-    pub(crate) policy: Policy,
-    pub(crate) known: Verdict,
-    pub(crate) started: Instant,
-    pub(crate) floor: Option<Token>,
-    pub(crate) now: Instant,
-}
-
-impl Call {
-    /// Starts its flight with a claim.
-    pub(crate) fn claim(self) -> (Flight, Commands) {
-        let mut flight = self.flight();
-        let mut out = Commands::none();
-        flight.claim(&mut out);
-        (flight, out)
-    }
-
-    /// Starts its flight where it would be after the store was found unreachable: for a caller that
-    /// has shared another's attempt to reach it.
-    pub(crate) fn degrade(self) -> (Flight, Commands) {
-        let mut flight = self.flight();
-        let mut out = Commands::none();
-        flight.degrade(&mut out);
-        (flight, out)
-    }
-
-    fn flight(self) -> Flight {
-        let mut flight = Flight {
-            state: State::Landed,
-            now: self.now,
-            patience: patience(&self.policy, self.started),
-            dice: self.policy.seed,
-            seen: Revision::NEVER,
-            stale: Revision::NEVER,
-            floor: self.floor,
-            attempts: 0,
-            boarded: 0,
-            strikes: 0,
-            watching: false,
-            waited: self.started < self.now,
-            rode: false,
-            policy: self.policy,
-        };
-        flight.note(self.known);
-        flight
-    }
-}
-
-/// When a call that began at `started` will not wait any longer. A call that never waits has no such
-/// moment: it lands as soon as it would have to wait.
-fn patience(policy: &Policy, started: Instant) -> Instant {
-    if policy.wait_timeout.is_zero() {
-        Instant::NEVER
-    } else {
-        started.after(policy.wait_timeout)
     }
 }
 

@@ -7,10 +7,13 @@
 
 mod answers;
 mod faults;
+mod handover;
 mod interleavings;
 mod judging;
 mod laws;
+mod notices;
 mod passengers;
+mod patience;
 mod rare;
 mod scenario;
 mod store;

@@ -7,7 +7,6 @@ use oneflight_core::{
 
 use super::state::CallState;
 use super::{Checker, liveness, safety};
-use crate::coverage::key_of;
 use crate::trace::{Key, Nanos, NodeId};
 
 impl Checker {
@@ -57,7 +56,7 @@ impl Checker {
             Notice::Tick => self.state.node(node).ticks += 1,
             Notice::Left { .. } | _ => {}
         }
-        let about = key_of(notice);
+        let about = notice.key().copied();
         for order in orders {
             if let Some(about) = about {
                 let story = safety::s13_isolation(about, order);

@@ -8,7 +8,7 @@ use oneflight_core::{Flights, Instant, Notice, Order, Phase, Policy};
 
 use super::encode::{Kind, numbers};
 use super::same::mix;
-use crate::coverage::{self, Coverage};
+use crate::coverage::Coverage;
 use crate::trace::{Key, Nanos};
 
 /// The only key of a search.
@@ -80,8 +80,8 @@ impl Machines {
         let before = &self.all[id as usize];
         let mut flights = before.flights.clone();
         let orders = flights.handle(Instant::from_nanos(now), notice.clone());
-        if coverage::key_of(notice).is_some() {
-            let after = Coverage::phase(&flights, KEY);
+        if notice.key().is_some() {
+            let after = flights.phase(&KEY);
             self.coverage.count(before.phase, notice, after);
         }
         let became = (self.keep(flights), Rc::from(orders));
@@ -100,7 +100,7 @@ impl Machines {
         self.known.insert(identity, id);
         self.all.push(Machine {
             deadline: flights.deadline().map(Instant::as_nanos),
-            phase: Coverage::phase(&flights, KEY),
+            phase: flights.phase(&KEY),
             numbers: Numbers::of(&numbers),
             flights,
         });

@@ -5,6 +5,7 @@ use oneflight_core::{Arrival, Event, Notice, Revision, Token};
 use super::driver::{Step, flight_id};
 use super::invariants;
 use super::state::{Arrived, Message, Push};
+use crate::answers;
 use crate::bugs::Bug;
 use crate::trace::{Answer, Digest, Request};
 
@@ -24,53 +25,21 @@ impl Step<'_> {
                 }
             }
         }
-        let event = match answer {
-            Answer::Granted {
-                token,
-                remaining,
-                generation,
-            } => {
+        let mut told = answer;
+        match answer {
+            Answer::Granted { token, .. } => {
                 if let Some(grant) = &mut self.state.lock.newest
                     && grant.token == token
                 {
                     grant.told = true;
                 }
-                Event::LeaseGranted {
-                    attempt,
-                    token,
-                    remaining: std::time::Duration::from_nanos(remaining),
-                    generation,
-                }
             }
-            Answer::Held { token, remaining } => Event::Held {
-                attempt,
-                token: Some(token),
-                remaining: remaining.map(std::time::Duration::from_nanos),
-            },
             Answer::Newer {
                 revision,
                 token,
                 digest,
-                latest,
-            } => {
-                self.arrives(node, revision, token, digest);
-                let notice = Notice::Arrived {
-                    flight,
-                    attempt: Some(attempt),
-                    latest,
-                    arrival: Arrival {
-                        revision,
-                        token,
-                        value: true,
-                    },
-                };
-                return self.tell(node, notice);
-            }
-            Answer::Renewed => Event::Renewed { attempt },
-            Answer::Lost => {
-                self.overtaken(node, message.request);
-                Event::LeaseLost { attempt }
-            }
+                ..
+            } => self.arrives(node, revision, token, digest),
             Answer::Published { revision } => {
                 if let Request::Publish { token, digest } = message.request {
                     self.arrives(node, revision, Some(token), digest);
@@ -80,29 +49,32 @@ impl Step<'_> {
                         }
                     }
                 }
-                Event::Published { attempt, revision }
             }
-            Answer::Fenced => {
-                self.overtaken(node, message.request);
-                Event::Fenced { attempt }
-            }
-            Answer::Released { .. } => Event::Released { attempt },
-            Answer::Refused => Event::Refused { attempt },
-            Answer::Malformed => Event::Malformed { attempt },
-            Answer::Unavailable => {
-                if matches!(message.request, Request::Renew { .. }) {
-                    self.state.node(node).quit = message.flight;
+            Answer::Lost | Answer::Fenced => self.overtaken(node, message.request),
+            Answer::Unavailable => match message.request {
+                Request::Renew { .. } => self.state.node(node).quit = message.flight,
+                Request::Publish { .. } if self.setup.bug == Some(Bug::LostPublishAnswer) => {
+                    told = Answer::Fenced;
                 }
-                let publish = matches!(message.request, Request::Publish { .. });
-                if publish && self.setup.bug == Some(Bug::LostPublishAnswer) {
-                    Event::Fenced { attempt }
-                } else {
-                    Event::Unavailable { attempt }
-                }
-            }
-            Answer::Written { .. } | Answer::Kept { .. } | Answer::State { .. } => return,
-        };
-        self.tell(node, Notice::Answered { flight, event });
+                Request::Claim { .. }
+                | Request::Publish { .. }
+                | Request::Release { .. }
+                | Request::Put { .. }
+                | Request::Read
+                | Request::Forget => {}
+            },
+            Answer::Held { .. }
+            | Answer::Renewed
+            | Answer::Released { .. }
+            | Answer::Refused
+            | Answer::Malformed
+            | Answer::Written { .. }
+            | Answer::Kept { .. }
+            | Answer::State { .. } => {}
+        }
+        if let Some(notice) = answers::notice(flight, attempt, told) {
+            self.tell(node, notice);
+        }
     }
 
     /// A process hears that a lease of its own is gone.

@@ -8,6 +8,7 @@ use super::choices::Choice;
 use super::search::{Broken, follow};
 use super::setup::Setup;
 use super::state::{Message, Push, State};
+use crate::phases;
 use crate::trace::{Answer, Key, Request};
 
 impl Broken {
@@ -50,20 +51,10 @@ fn write_lossy(line: &mut String, words: std::fmt::Arguments<'_>) {
     line.write_fmt(words).unwrap_or_default();
 }
 
-const fn name(phase: Option<Phase>) -> &'static str {
+fn name(phase: Option<Phase>) -> &'static str {
     match phase {
         None => "no flight",
-        Some(phase) => match phase {
-            Phase::Claiming => "claiming",
-            Phase::Waiting => "waiting",
-            Phase::BackingOff => "backing off",
-            Phase::Filling => "filling",
-            Phase::FillingLocally => "filling locally",
-            Phase::Publishing => "publishing",
-            Phase::Departing => "departing",
-            Phase::Releasing => "releasing",
-            Phase::Landed | _ => "landed",
-        },
+        Some(_) => phases::name(phase),
     }
 }
 

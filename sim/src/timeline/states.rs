@@ -6,6 +6,7 @@ use oneflight_core::{Deadline, Flights, Phase};
 use serde::Serialize;
 
 use super::{times, words};
+use crate::phases;
 use crate::trace::{Key, Names, Nanos, NodeId, Record, What};
 
 type View = Option<(Option<Phase>, Option<Deadline>, usize)>;
@@ -79,20 +80,7 @@ impl States {
 }
 
 fn phase(view: View) -> &'static str {
-    let Some((Some(phase), ..)) = view else {
-        return "none";
-    };
-    match phase {
-        Phase::Claiming => "claiming",
-        Phase::Waiting => "waiting",
-        Phase::BackingOff => "backing off",
-        Phase::Filling => "filling",
-        Phase::FillingLocally => "filling locally",
-        Phase::Publishing => "publishing",
-        Phase::Departing => "departing",
-        Phase::Releasing => "releasing",
-        Phase::Landed | _ => "landed",
-    }
+    phases::name(view.and_then(|(phase, ..)| phase))
 }
 
 fn shown(view: View, now: Nanos) -> String {

@@ -6,8 +6,9 @@ use super::caller::Mail;
 use super::node::Arrived;
 use super::queue::{Event, Push};
 use super::{Observer, World};
+use crate::answers;
 use crate::bugs::Bug;
-use crate::coverage::{self, Coverage};
+use crate::coverage;
 use crate::trace::{Answer, Key, Nanos, Request};
 
 impl<O: Observer> World<'_, O> {
@@ -16,11 +17,8 @@ impl<O: Observer> World<'_, O> {
         let index = node as usize;
         let now = Instant::from_nanos(self.nodes[index].local(self.now));
         let machine = &mut self.nodes[index].flights;
-        let key = self
-            .coverage
-            .as_ref()
-            .and_then(|_| coverage::key_of(&notice));
-        let before = key.and_then(|key| Coverage::phase(machine, key));
+        let key = self.coverage.as_ref().and_then(|_| notice.key());
+        let before = key.and_then(|key| machine.phase(key));
         let mut orders = std::mem::take(&mut self.orders);
         match self.bug {
             None => machine.handle_into(now, &notice, &mut orders),
@@ -31,7 +29,7 @@ impl<O: Observer> World<'_, O> {
             }
         }
         if let (Some(coverage), Some(key)) = (&mut self.coverage, key) {
-            coverage.count(before, &notice, Coverage::phase(machine, key));
+            coverage.count(before, &notice, machine.phase(key));
         }
         self.observer
             .see_told(self.now, u64::from(node) + 1, now, &notice, &orders);
@@ -244,45 +242,17 @@ impl<O: Observer> World<'_, O> {
         answer: Answer,
         age: Nanos,
     ) {
-        let event = match answer {
-            Answer::Granted {
-                token,
-                remaining,
-                generation,
-            } => Fact::LeaseGranted {
-                attempt,
-                token,
-                remaining: std::time::Duration::from_nanos(remaining),
-                generation,
-            },
-            Answer::Held { token, remaining } => Fact::Held {
-                attempt,
-                token: Some(token),
-                remaining: remaining.map(std::time::Duration::from_nanos),
-            },
+        let mut told = answer;
+        match answer {
             Answer::Newer {
                 revision,
                 token,
                 digest,
-                latest,
+                ..
             } => {
-                let arrival = Arrival {
-                    revision,
-                    token,
-                    value: true,
-                };
                 let arrived = self.arrived(node, revision, token, digest, age);
                 self.put_on_desk(node, flight.key, arrived);
-                let notice = Notice::Arrived {
-                    flight,
-                    attempt: Some(attempt),
-                    latest,
-                    arrival,
-                };
-                return self.tell(node, notice);
             }
-            Answer::Renewed => Fact::Renewed { attempt },
-            Answer::Lost => Fact::LeaseLost { attempt },
             Answer::Published { revision } => {
                 // A publish may be answered again when the desk holds a newer value, of another flight.
                 if let Request::Publish { token, digest } = request
@@ -292,28 +262,37 @@ impl<O: Observer> World<'_, O> {
                     let arrived = self.arrived(node, revision, Some(token), digest, 0);
                     self.nodes[node as usize].desks[flight.key.index()].arrived = Some(arrived);
                 }
-                Fact::Published { attempt, revision }
             }
-            Answer::Fenced => Fact::Fenced { attempt },
-            Answer::Released { .. } => Fact::Released { attempt },
-            Answer::Refused => Fact::Refused { attempt },
-            Answer::Malformed => Fact::Malformed { attempt },
-            Answer::Unavailable
-                if matches!(request, Request::Publish { .. })
-                    && self.has(Bug::LostPublishAnswer) =>
-            {
-                Fact::Fenced { attempt }
-            }
-            Answer::Unavailable => {
-                if matches!(request, Request::Renew { .. }) {
+            Answer::Unavailable => match request {
+                Request::Renew { .. } => {
                     let desk = &mut self.nodes[node as usize].desks[flight.key.index()];
                     desk.quit = flight.number;
                 }
-                Fact::Unavailable { attempt }
-            }
-            Answer::Written { .. } | Answer::Kept { .. } | Answer::State { .. } => return,
-        };
-        self.tell(node, Notice::Answered { flight, event });
+                Request::Publish { .. } if self.has(Bug::LostPublishAnswer) => {
+                    told = Answer::Fenced;
+                }
+                Request::Claim { .. }
+                | Request::Publish { .. }
+                | Request::Release { .. }
+                | Request::Put { .. }
+                | Request::Read
+                | Request::Forget => {}
+            },
+            Answer::Granted { .. }
+            | Answer::Held { .. }
+            | Answer::Renewed
+            | Answer::Lost
+            | Answer::Fenced
+            | Answer::Released { .. }
+            | Answer::Refused
+            | Answer::Malformed
+            | Answer::Written { .. }
+            | Answer::Kept { .. }
+            | Answer::State { .. } => {}
+        }
+        if let Some(notice) = answers::notice(flight, attempt, told) {
+            self.tell(node, notice);
+        }
     }
 
     fn arrived(

@@ -13,6 +13,7 @@ mod queue;
 mod room;
 mod seed;
 pub(crate) mod store;
+mod watches;
 
 use crate::bugs::Bug;
 use crate::coverage::Coverage;
@@ -77,7 +78,7 @@ pub struct World<'a, O> {
     healed: bool,
     calls: Vec<Call>,
     requests: Vec<net::Request>,
-    watches: Vec<net::Watch>,
+    watches: Vec<watches::Watch>,
     /// The watches of each key, at the store.
     watchers: Vec<Vec<u32>>,
     /// Room for those who are being told, and for what a machine orders.

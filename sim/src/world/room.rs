@@ -3,9 +3,10 @@
 use oneflight_core::Order;
 
 use super::caller::Call;
-use super::net::{Request, Watch};
+use super::net::Request;
 use super::node::Node;
 use super::queue::Queue;
+use super::watches::Watch;
 use super::{Observer, World};
 use crate::trace::Key;
 

@@ -110,7 +110,7 @@ impl Process {
             What::Answered { id, answer } => self.answered(*id, answer),
             What::Told { notice, orders, .. } => {
                 if let Some(story) = self.unfounded(notice) {
-                    wrong.push(("Recording", crate::coverage::key_of(notice), story));
+                    wrong.push(("Recording", notice.key().copied(), story));
                 }
                 self.ordered(orders);
             }
