@@ -66,6 +66,10 @@ impl Source {
     /// Whose server to connect to now. Takes [`CONNECT_TIMEOUT`](crate::times::CONNECT_TIMEOUT) at most.
     #[cfg(feature = "tokio")]
     pub(crate) async fn client(&self) -> Result<Client, StoreError> {
+        #[cfg(feature = "tls")]
+        if matches!(self.info().addr(), redis::ConnectionAddr::TcpTls { .. }) {
+            choose_cryptography();
+        }
         match self {
             Self::Server(client) => Ok(client.clone()),
             Self::Sentinels(sentinels) => sentinels.primary().await,
@@ -79,6 +83,17 @@ impl Source {
             Self::Server(client) => Ok(client.clone()),
             Self::Sentinels(sentinels) => sentinels.primary_blocking(),
         }
+    }
+}
+
+/// The client leaves it to the process which cryptography TLS goes by, and panics where several are built
+/// in and none was chosen. Whoever has chosen before is not overruled.
+#[cfg(all(feature = "tokio", feature = "tls"))]
+fn choose_cryptography() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // Somebody else may be as quick.
+        drop(ring::default_provider().install_default());
     }
 }
 

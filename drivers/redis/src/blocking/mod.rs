@@ -16,3 +16,4 @@ mod wait;
 mod wire;
 
 pub use store::RedisStore;
+pub(crate) use wire::Wire;

@@ -117,20 +117,44 @@ impl Wire {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let wire = Self::open(info, until)?;
         let mut inbound = Inbound::new();
-        wire.socket.set_write_timeout(Some(left(until)?))?;
-        let hello = hello(info.redis_settings());
-        let mut words = Vec::new();
-        hello
-            .iter()
-            .for_each(|command| command.write_packed_command(&mut words));
-        wire.send(&words)?;
-        for _ in hello {
-            let answer = inbound.next_until(&wire, pulse, Some(until))?;
-            answer.extract_error()?;
-        }
+        wire.ask(&mut inbound, pulse, &hello(info.redis_settings()), until)?;
         wire.socket.set_read_timeout(None)?;
         wire.socket.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
         Ok((wire, inbound))
+    }
+
+    /// The answer to one question, over a connection of its own, by then.
+    pub(crate) fn ask_once(
+        info: &ConnectionInfo,
+        command: Cmd,
+        until: Instant,
+    ) -> Result<Value, RedisError> {
+        let wire = Self::open(info, until)?;
+        let mut commands = auth(info.redis_settings());
+        commands.push(command);
+        wire.ask(&mut Inbound::new(), &Pulse::default(), &commands, until)
+    }
+
+    /// Asks all of this in one go; the last answer, or the first error.
+    fn ask(
+        &self,
+        inbound: &mut Inbound,
+        pulse: &Pulse,
+        commands: &[Cmd],
+        until: Instant,
+    ) -> Result<Value, RedisError> {
+        self.socket.set_write_timeout(Some(left(until)?))?;
+        let mut words = Vec::new();
+        for command in commands {
+            command.write_packed_command(&mut words);
+        }
+        self.send(&words)?;
+        let mut last = Value::Nil;
+        for _ in commands {
+            let answer = inbound.next_until(self, pulse, Some(until))?;
+            last = answer.extract_error()?;
+        }
+        Ok(last)
     }
 
     fn open(info: &ConnectionInfo, until: Instant) -> Result<Self, RedisError> {
@@ -220,4 +244,17 @@ fn hello(settings: &RedisConnectionInfo) -> Vec<Cmd> {
         commands.push(select);
     }
     commands
+}
+
+/// Who is asked for one thing only, also by servers that speak no RESP3, wants to know no more than this.
+fn auth(settings: &RedisConnectionInfo) -> Vec<Cmd> {
+    let auth = settings.password().map(|password| {
+        let mut auth = redis::cmd("AUTH");
+        if let Some(user) = settings.username() {
+            auth.arg(user);
+        }
+        auth.arg(password);
+        auth
+    });
+    auth.into_iter().collect()
 }

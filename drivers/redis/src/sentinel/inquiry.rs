@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use oneflight_store::StoreError;
-#[cfg(feature = "blocking")]
-use redis::ConnectionLike as _;
 use redis::{Client, Cmd, RedisError, Value};
 
 use super::Sentinels;
+#[cfg(feature = "blocking")]
+use crate::blocking::Wire;
 use crate::fault::{self, Sentinel};
 use crate::times::CONNECT_TIMEOUT;
 
@@ -223,12 +223,7 @@ impl Question {
 
     #[cfg(feature = "blocking")]
     pub(super) fn ask_blocking(self) -> Result<Value, RedisError> {
-        let since = Instant::now();
-        let mut connection = self.client.get_connection_with_timeout(self.time)?;
-        let left = self.time.saturating_sub(since.elapsed());
-        let left = Some(left.max(Duration::from_millis(1)));
-        connection.set_read_timeout(left)?;
-        connection.set_write_timeout(left)?;
-        connection.req_command(&self.command)?.extract_error()
+        let until = Instant::now() + self.time;
+        Wire::ask_once(self.client.get_connection_info(), self.command, until)
     }
 }
