@@ -38,6 +38,7 @@ mod line;
 mod list;
 mod message;
 mod outage;
+mod pace;
 mod profile;
 mod pulse;
 mod script;

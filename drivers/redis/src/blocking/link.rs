@@ -23,7 +23,6 @@ use crate::line::{self, Checkup, Line, Way};
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::source::Source;
-use crate::times::TICK;
 
 /// What the thread and the calls share.
 pub(crate) struct Link {
@@ -116,6 +115,7 @@ impl Link {
         loop {
             while !self.bell.is_over() && !self.is_wanted() {
                 self.bell.wait();
+                outage.is_felt();
             }
             if self.bell.is_over() {
                 return;
@@ -125,10 +125,11 @@ impl Link {
                 Ok(up) => {
                     let made = Instant::now();
                     let error = self.serve(&up);
+                    let silence = up.pulse().outage(up.pulse().unanswered());
                     self.phase().up = None;
                     up.lose(error.clone());
                     self.hub.disconnected(number, &error);
-                    outage.begins(made)
+                    outage.begins(made, silence)
                 }
                 Err(error) => {
                     let delay = outage.goes_on(&self.hub, &error);
@@ -167,8 +168,7 @@ impl Link {
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut looks);
         self.tell(&Ok(up.clone()));
-        let mut checkup = Checkup::default();
-        let mut next_tick = Instant::now() + TICK;
+        let mut checkup = Checkup::new();
         loop {
             if self.bell.is_over() {
                 return self.closed();
@@ -176,16 +176,15 @@ impl Link {
             if let Some(error) = up.lost() {
                 return error;
             }
-            if Instant::now() >= next_tick {
-                if let Err(error) = checkup.tick(up) {
-                    return error;
-                }
-                next_tick = Instant::now() + TICK;
+            if Instant::now() >= checkup.due(&self.hub)
+                && let Err(error) = checkup.tick(up)
+            {
+                return error;
             }
             self.start_wanted(up, &mut looks);
             while let Poll::Ready(Some(())) = looks.poll_next_unpin(&mut context) {}
             up.flush();
-            self.bell.wait_until(next_tick);
+            self.bell.wait_until(checkup.due(&self.hub));
         }
     }
 
