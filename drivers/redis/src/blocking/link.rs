@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -121,7 +122,7 @@ impl Link {
                 return;
             }
             let number = self.hub.next_connection();
-            let delay = match self.connect(number) {
+            let delay = match self.during(&outage, || self.connect(number)) {
                 Ok(up) => {
                     let made = Instant::now();
                     let error = self.serve(&up);
@@ -137,7 +138,40 @@ impl Link {
                     delay
                 }
             };
-            self.bell.pause(delay);
+            self.pause(&outage, delay);
+        }
+    }
+
+    /// Does this, which takes all of this thread's time, and meanwhile has another one tell those whose patience
+    /// is over.
+    fn during<T>(&self, outage: &Outage, act: impl FnOnce() -> T) -> T {
+        let (end, ended) = channel::<()>();
+        let tell = move || {
+            let is_on = |tick| ended.recv_timeout(tick) == Err(RecvTimeoutError::Timeout);
+            while is_on(self.hub.pace().tick) {
+                outage.lasts(&self.hub, &self.place);
+            }
+        };
+        thread::scope(move |scope| {
+            let thread = thread::Builder::new().name("oneflight-wait".to_owned());
+            // Without it, they are told when this is done.
+            drop(thread.spawn_scoped(scope, tell));
+            // Dropped with this closure, which ends the thread.
+            let _end = end;
+            act()
+        })
+    }
+
+    /// For so long, unless all is over. Those whose patience is over meanwhile are told so.
+    fn pause(&self, outage: &Outage, time: Duration) {
+        let until = Instant::now() + time;
+        while !self.bell.is_over() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.bell.pause(left.min(self.hub.pace().tick));
+            outage.lasts(&self.hub, &self.place);
         }
     }
 
