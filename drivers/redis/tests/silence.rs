@@ -6,10 +6,14 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Heard, LONG, Opened, fill, hears, watch_for};
-use oneflight_store::{Revision, StoreError, WatchEvent};
+use oneflight_redis::RedisStore;
+use oneflight_store::conformance::Waited;
+use oneflight_store::{Revision, Store as _, StoreError, WatchEvent};
 use oneflight_test_servers::time::until;
 use oneflight_test_servers::{Cluster, Direction, Proxy, RedisServer};
 
@@ -20,6 +24,7 @@ both! {
     who_comes_while_nobody_answers_waits_no_longer
     a_connection_that_cannot_be_made_is_noticed_by_the_impatient
     who_waits_for_the_first_connection_waits_no_longer
+    who_comes_after_a_long_rest_has_all_its_patience
     only_for_the_impatient_a_server_is_asked_often
 }
 
@@ -127,6 +132,21 @@ fn who_waits_for_the_first_connection_waits_no_longer(open: Open) {
     assert_eq!(end(&patient.events()), None);
 }
 
+/// While nobody wanted a connection, nobody was out of reach.
+fn who_comes_after_a_long_rest_has_all_its_patience(open: Open) {
+    let server = RedisServer::new();
+    let proxy = Proxy::to(server.address());
+    let store = open(&server.url_at(proxy.address()));
+    store.read("key".into()).unwrap();
+    proxy.cut();
+    until("the loss", || server.clients().is_empty().then_some(()));
+    thread::sleep(SHORT);
+    proxy.delay(Direction::ToClient, SHORT / 5);
+    let hasty = watch_for(&store, "key", SHORT);
+    is_told(&hasty);
+    assert_eq!(end(&hasty.events()), None);
+}
+
 /// A server that answers is not given up, and nobody is asked for nothing.
 fn only_for_the_impatient_a_server_is_asked_often(open: Open) {
     let servers = [(); 2].map(|()| RedisServer::new());
@@ -156,6 +176,28 @@ fn only_for_the_impatient_a_server_is_asked_often(open: Open) {
     until("questions", || (pings(0) >= 8).then_some(()));
     assert!(pings(1) <= last + 2, "{} after {last}", pings(1));
     drop(hasty);
+}
+
+/// The answer is there when the thread has time to look at it.
+#[tokio::test(flavor = "current_thread")]
+async fn a_thread_that_was_busy_does_not_take_its_answers_for_missing() {
+    let server = RedisServer::new();
+    let proxy = Proxy::to(server.address());
+    let store = RedisStore::open(server.url_at(proxy.address())).unwrap();
+    store.read("key".into()).await.unwrap();
+    let opened: Opened = Arc::new(Waited::new(store.clone()));
+    let hasty = watch_for(&opened, "key", SHORT);
+    while hasty.events().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    proxy.delay(Direction::ToClient, SHORT / 5);
+    let read = tokio::spawn(store.read("key".into()));
+    tokio::time::sleep(SHORT / 20).await;
+    thread::sleep(4 * SHORT);
+    read.await.unwrap().unwrap();
+    // Looked after again, and again.
+    tokio::time::sleep(SHORT / 2).await;
+    assert_eq!(end(&hasty.events()), None);
 }
 
 /// Each server of a cluster is noticed by those who watch its keys.
