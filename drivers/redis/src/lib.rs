@@ -13,7 +13,8 @@
 //! ```
 //!
 //! * **Nothing hangs**: connecting takes at most 3 s, and a server that has been asked and says nothing at
-//!   all for 5 s is given up.
+//!   all for 5 s is given up. A watch does not wait for either: it ends when its watcher's patience is
+//!   over, whether there is no connection or only no answer.
 //! * **What was in doubt is made sure of**: a call that may be repeated is made again when its
 //!   connection breaks; a watch begins anew with a snapshot when the connection is back.
 //! * **Tokens and revisions** are the server's clock in microseconds, and above the last of their lock
@@ -38,6 +39,7 @@ mod line;
 mod list;
 mod message;
 mod outage;
+mod pace;
 mod profile;
 mod pulse;
 mod script;

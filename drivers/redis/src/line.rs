@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oneflight_store::{Claim, ClaimRequest, LockState, StoreError};
 use redis::{Cmd, RedisError, Value};
@@ -13,6 +13,7 @@ use crate::fault::{self, About, Place};
 use crate::hub::{Hub, Pair};
 use crate::list::List;
 use crate::pulse::Pulse;
+use crate::times::RESPONSE_TIMEOUT;
 
 /// How often a call that changes nothing when it is repeated is made again after its connection was
 /// lost.
@@ -227,34 +228,50 @@ pub(crate) fn refused(line: &impl Line, names: &[Arc<str>], error: &RedisError) 
     }
 }
 
-/// Looks after a connection, with each [`TICK`](crate::times::TICK).
-#[derive(Default)]
+/// Looks after a connection, as often as those who watch need it.
 pub(crate) struct Checkup {
-    was_silent: bool,
+    last: Instant,
+    /// For how long nothing had been answered by then.
+    unanswered: Duration,
 }
 
 impl Checkup {
-    /// An error once nobody answers any more.
+    /// The connection is there now.
+    pub(crate) fn new() -> Self {
+        Self {
+            last: Instant::now(),
+            unanswered: Duration::ZERO,
+        }
+    }
+
+    /// When the next [`tick`](Self::tick) is due: earlier than it was, once somebody watches who is less
+    /// patient. The hub rings then.
+    pub(crate) fn due(&self, hub: &Hub) -> Instant {
+        self.last + hub.pace().tick
+    }
+
+    /// An error once nobody answers any more. Those who are not so patient are told before that.
     pub(crate) fn tick(&mut self, line: &impl Line) -> Result<(), StoreError> {
-        let silence = line.pulse().silence();
+        let (hub, pulse) = (line.hub(), line.pulse());
+        self.last = Instant::now();
         // Not at first sight: this thread may have been busy for as long, and what was answered
         // meanwhile be unread.
-        if let Some(silence) = silence
-            && self.was_silent
-        {
-            return Err(StoreError::unavailable(format_args!(
-                "{}: no answer for {} ms",
-                line.place(),
-                silence.as_millis()
-            )));
+        let before = std::mem::replace(&mut self.unanswered, pulse.unanswered());
+        let unanswered = self.unanswered.min(before);
+        let error = |silence: Duration| {
+            let (place, silence) = (line.place(), silence.as_millis());
+            StoreError::unavailable(format_args!("{place}: no answer for {silence} ms"))
+        };
+        if unanswered > RESPONSE_TIMEOUT {
+            return Err(error(self.unanswered));
         }
-        self.was_silent = silence.is_some();
-        let is_quiet = line.pulse().is_quiet() && line.hub().has_subscribers();
-        if line.pulse().was_given_up() || is_quiet {
+        let silence = pulse.outage(unanswered);
+        hub.outlasts(silence, || error(silence));
+        let is_quiet = pulse.is_quiet(hub.pace().quiet) && hub.has_subscribers();
+        if pulse.was_given_up() || is_quiet {
             line.ping();
         }
-        let unsubscribe = |names| line.unsubscribe(names);
-        line.hub().leave_idle(Instant::now(), unsubscribe);
+        hub.leave_idle(self.last, |names| line.unsubscribe(names));
         Ok(())
     }
 }

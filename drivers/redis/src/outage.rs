@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use oneflight_store::StoreError;
 
+use crate::fault::Place;
 use crate::hub::Hub;
 use crate::times::{FIRST_DELAY, LAST_DELAY};
 
@@ -23,9 +24,16 @@ impl Outage {
         }
     }
 
-    /// The connection is lost that was made then; how long to wait before the next one.
-    pub(crate) fn begins(&mut self, made: Instant) -> Duration {
+    /// Nobody wanted a connection until now.
+    pub(crate) fn is_felt(&mut self) {
         self.since = Instant::now();
+    }
+
+    /// The connection is lost that was made then, and was silent for so long; how long to wait before the next
+    /// one.
+    pub(crate) fn begins(&mut self, made: Instant, silence: Duration) -> Duration {
+        let now = Instant::now();
+        self.since = now.checked_sub(silence).unwrap_or(now);
         if made.elapsed() > LAST_DELAY {
             self.delay = FIRST_DELAY;
             return Duration::ZERO;
@@ -43,6 +51,15 @@ impl Outage {
         }
         hub.leave_idle(Instant::now(), drop);
         self.next_delay()
+    }
+
+    /// There is no connection yet: those who watch are told so whose patience is over.
+    pub(crate) fn lasts(&self, hub: &Hub, place: &Place) {
+        let outage = self.since.elapsed();
+        hub.outlasts(outage, || {
+            let outage = outage.as_millis();
+            StoreError::unavailable(format_args!("{place}: no connection for {outage} ms"))
+        });
     }
 
     fn next_delay(&mut self) -> Duration {

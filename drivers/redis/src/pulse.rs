@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::times::{QUIET, RESPONSE_TIMEOUT};
-
 /// Questions under way, and when anything was last heard. A server answers in order, so as long as it
 /// answers anything it is alive.
 pub(crate) struct Pulse {
@@ -13,8 +11,10 @@ pub(crate) struct Pulse {
     underway: AtomicUsize,
     /// A question was given up before it was answered.
     given_up: AtomicBool,
-    /// In milliseconds since the start.
-    last: AtomicU64,
+    /// When anything was last heard, in milliseconds since the start.
+    heard: AtomicU64,
+    /// When something was asked while nothing was under way, the same.
+    asked: AtomicU64,
 }
 
 impl Default for Pulse {
@@ -23,7 +23,8 @@ impl Default for Pulse {
             start: Instant::now(),
             underway: AtomicUsize::new(0),
             given_up: AtomicBool::new(false),
-            last: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
         }
     }
 }
@@ -57,13 +58,13 @@ impl Pulse {
 
     /// Something was heard.
     pub(crate) fn beat(&self) {
-        self.last.store(self.now(), Ordering::Relaxed);
+        self.heard.store(self.now(), Ordering::Relaxed);
     }
 
     /// Something is asked.
     pub(crate) fn ask(self: &Arc<Self>) -> Question {
         if self.underway.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.beat();
+            self.asked.store(self.now(), Ordering::Relaxed);
         }
         Question {
             pulse: Arc::clone(self),
@@ -71,16 +72,28 @@ impl Pulse {
         }
     }
 
-    fn since_last(&self) -> Duration {
-        let last = self.last.load(Ordering::Relaxed);
-        Duration::from_millis(self.now().saturating_sub(last))
+    fn since(&self, moment: u64) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(moment))
     }
 
-    /// How long the answer to a question is overdue.
-    pub(crate) fn silence(&self) -> Option<Duration> {
-        let silence = self.since_last();
-        let is_asked = self.underway.load(Ordering::Relaxed) > 0;
-        (is_asked && silence > RESPONSE_TIMEOUT).then_some(silence)
+    /// How long nothing was heard.
+    fn unheard(&self) -> Duration {
+        self.since(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// How long nothing was heard although something was asked.
+    pub(crate) fn unanswered(&self) -> Duration {
+        if self.underway.load(Ordering::Relaxed) == 0 {
+            return Duration::ZERO;
+        }
+        let asked = self.since(self.asked.load(Ordering::Relaxed));
+        self.unheard().min(asked)
+    }
+
+    /// How long there may have been nobody, if what was asked is unanswered for so long: who is silent was
+    /// asked halfway, and had as long to answer.
+    pub(crate) fn outage(&self, unanswered: Duration) -> Duration {
+        self.unheard().min(unanswered.saturating_mul(2))
     }
 
     /// Whether a question was given up since the last time: its caller was too impatient to find out
@@ -89,8 +102,8 @@ impl Pulse {
         self.given_up.swap(false, Ordering::Relaxed)
     }
 
-    /// Nothing was asked or heard for long.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.underway.load(Ordering::Relaxed) == 0 && self.since_last() > QUIET
+    /// Nothing was heard for longer than this, and nothing is under way.
+    pub(crate) fn is_quiet(&self, limit: Duration) -> bool {
+        self.underway.load(Ordering::Relaxed) == 0 && self.unheard() > limit
     }
 }

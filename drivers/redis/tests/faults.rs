@@ -5,16 +5,12 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
-use oneflight_store::{
-    Bytes, Change, Claim, Renewal, Revision, StoreError, WatchEvent, Watcher, default_lock,
-};
+use oneflight_store::{Bytes, Change, Claim, Renewal, Revision, StoreError, WatchEvent};
 use oneflight_test_servers::time::until;
 use oneflight_test_servers::{Config, Direction, Lost, Proxy, RedisServer};
 
@@ -354,38 +350,22 @@ fn a_watch_of_a_dead_server_ends(open: Open) {
 
 /// Who is patient still hears of what comes after the outage, who is not is told of the outage.
 fn a_watch_lasts_as_long_as_its_watcher_is_patient(open: Open) {
-    struct Watching(Duration, Sender<WatchEvent>);
-    impl Watcher for Watching {
-        fn notify(&self, event: WatchEvent) {
-            drop(self.1.send(event));
-        }
-        fn patience(&self) -> Duration {
-            self.0
-        }
-    }
     let mut server = RedisServer::new();
     let store = open(&server.url());
-    let [(patient, told), (hasty, ended)] = [LONG, Duration::from_millis(200)].map(|patience| {
-        let (tell, told) = channel();
-        let watcher = Arc::new(Watching(patience, tell));
-        let watch = store.watch("key".into(), default_lock("key").into(), watcher);
-        (watch, told)
-    });
+    let [patient, hasty] = [LONG, Duration::from_millis(200)]
+        .map(|patience| common::watch_for(&store, "key", patience));
+    let has_ended = |events: &[WatchEvent]| {
+        let ended = |event: &WatchEvent| matches!(event, WatchEvent::Ended(_));
+        events.iter().any(ended).then_some(())
+    };
     let revision = fill(&store, "key", Revision::NEVER, "value");
     server.kill();
-    let bound = Duration::from_secs(20);
-    while !matches!(ended.recv_timeout(bound).unwrap(), WatchEvent::Ended(_)) {}
+    hasty.until("the end", has_ended);
     server.restart();
     until("an answer", || store.read("key".into()).ok());
     let revision = fill(&store, "key", revision, "again");
-    loop {
-        match told.recv_timeout(bound).unwrap() {
-            WatchEvent::Key(key) if key.revision == revision => break,
-            WatchEvent::Ended(error) => panic!("{error}"),
-            _ => {}
-        }
-    }
-    drop((patient, hasty));
+    hears(&patient, revision);
+    assert_eq!(has_ended(&patient.events()), None);
 }
 
 fn nothing_is_left_of_a_store(open: Open) {

@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -23,7 +24,6 @@ use crate::line::{self, Checkup, Line, Way};
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::source::Source;
-use crate::times::TICK;
 
 /// What the thread and the calls share.
 pub(crate) struct Link {
@@ -116,19 +116,21 @@ impl Link {
         loop {
             while !self.bell.is_over() && !self.is_wanted() {
                 self.bell.wait();
+                outage.is_felt();
             }
             if self.bell.is_over() {
                 return;
             }
             let number = self.hub.next_connection();
-            let delay = match self.connect(number) {
+            let delay = match self.during(&outage, || self.connect(number)) {
                 Ok(up) => {
                     let made = Instant::now();
                     let error = self.serve(&up);
+                    let silence = up.pulse().outage(up.pulse().unanswered());
                     self.phase().up = None;
                     up.lose(error.clone());
                     self.hub.disconnected(number, &error);
-                    outage.begins(made)
+                    outage.begins(made, silence)
                 }
                 Err(error) => {
                     let delay = outage.goes_on(&self.hub, &error);
@@ -136,7 +138,40 @@ impl Link {
                     delay
                 }
             };
-            self.bell.pause(delay);
+            self.pause(&outage, delay);
+        }
+    }
+
+    /// Does this, which takes all of this thread's time, and meanwhile has another one tell those whose patience
+    /// is over.
+    fn during<T>(&self, outage: &Outage, act: impl FnOnce() -> T) -> T {
+        let (end, ended) = channel::<()>();
+        let tell = move || {
+            let is_on = |tick| ended.recv_timeout(tick) == Err(RecvTimeoutError::Timeout);
+            while is_on(self.hub.pace().tick) {
+                outage.lasts(&self.hub, &self.place);
+            }
+        };
+        thread::scope(move |scope| {
+            let thread = thread::Builder::new().name("oneflight-wait".to_owned());
+            // Without it, they are told when this is done.
+            drop(thread.spawn_scoped(scope, tell));
+            // Dropped with this closure, which ends the thread.
+            let _end = end;
+            act()
+        })
+    }
+
+    /// For so long, unless all is over. Those whose patience is over meanwhile are told so.
+    fn pause(&self, outage: &Outage, time: Duration) {
+        let until = Instant::now() + time;
+        while !self.bell.is_over() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.bell.pause(left.min(self.hub.pace().tick));
+            outage.lasts(&self.hub, &self.place);
         }
     }
 
@@ -167,8 +202,7 @@ impl Link {
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut looks);
         self.tell(&Ok(up.clone()));
-        let mut checkup = Checkup::default();
-        let mut next_tick = Instant::now() + TICK;
+        let mut checkup = Checkup::new();
         loop {
             if self.bell.is_over() {
                 return self.closed();
@@ -176,16 +210,15 @@ impl Link {
             if let Some(error) = up.lost() {
                 return error;
             }
-            if Instant::now() >= next_tick {
-                if let Err(error) = checkup.tick(up) {
-                    return error;
-                }
-                next_tick = Instant::now() + TICK;
+            if Instant::now() >= checkup.due(&self.hub)
+                && let Err(error) = checkup.tick(up)
+            {
+                return error;
             }
             self.start_wanted(up, &mut looks);
             while let Poll::Ready(Some(())) = looks.poll_next_unpin(&mut context) {}
             up.flush();
-            self.bell.wait_until(next_tick);
+            self.bell.wait_until(checkup.due(&self.hub));
         }
     }
 

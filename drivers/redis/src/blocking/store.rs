@@ -27,8 +27,8 @@ use crate::source::Source;
 ///
 /// Cheap to clone; all clones are one, with one connection for everything. Nothing happens until the
 /// first call or subscription: that one starts a thread which keeps the connection and writes, and each
-/// connection has another one which reads. Both end when the last clone is dropped; one that is
-/// connecting just then ends within 3 s.
+/// connection has another one which reads; while a connection is made, another one looks at the time. All
+/// end when the last clone is dropped; those that are connecting just then end within 3 s.
 ///
 /// It keeps the contract in both flavours: the futures of [`Store`] may be waited for by anybody, with
 /// any runtime or none, and the calls of [`blocking::Store`] wait for them in place.

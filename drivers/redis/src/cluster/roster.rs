@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oneflight_store::{ChangeListener, StoreError, Subscription, Watcher};
 
 use super::relay::Relay;
 use super::stream::Stream;
 use super::{Address, Map};
+use crate::times::SHORTEST_OUTAGE;
 
 /// One server, and the connection to it.
 pub(crate) trait Member: Send + Sync + 'static {
@@ -222,13 +223,21 @@ impl<M: Member> Roster<M> {
         state.watches.values().any(Watch::is_lost)
     }
 
+    /// Of the least patient who has a watch that no server is known for.
+    pub(crate) fn patience(&self) -> Duration {
+        let state = self.lock();
+        let lost = state.watches.values().filter(|watch| watch.is_lost());
+        let patience = lost.map(Watch::patience).min();
+        patience.unwrap_or(Duration::MAX)
+    }
+
     /// Nobody is known to keep their slots: those whose patience is over by now are told so, and all of
     /// them if it is no use to wait.
     pub(crate) fn out_of_reach(&self, now: Instant, error: &StoreError) {
         let state = self.lock();
         for watch in state.watches.values().filter(|watch| watch.is_lost()) {
             let outage = now.saturating_duration_since(watch.since);
-            if matches!(error, StoreError::Refused(_)) || watch.relay.patience() <= outage {
+            if matches!(error, StoreError::Refused(_)) || watch.patience() <= outage {
                 watch.relay.end(error.clone());
             }
         }
@@ -304,6 +313,11 @@ impl Watch {
         self.at.is_none() && !self.relay.is_over()
     }
 
+    /// What is shorter is no outage: it may be the way to the servers that takes so long.
+    fn patience(&self) -> Duration {
+        self.relay.patience().max(SHORTEST_OUTAGE)
+    }
+
     fn is_at(&self, address: &Address) -> bool {
         self.at.as_ref().is_some_and(|(at, _)| at == address)
     }
@@ -324,7 +338,6 @@ mod tests {
     use super::*;
     use oneflight_store::{Change, WatchEvent};
     use redis::Value;
-    use std::time::Duration;
 
     /// A server, and those who listen to it.
     #[derive(Default)]

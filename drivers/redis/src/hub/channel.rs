@@ -32,6 +32,7 @@ pub(super) struct Hearer {
     slot: Arc<Slot<dyn Watcher>>,
     part: Part,
     pair: Pair,
+    patience: Duration,
     /// Has been told how things stand, since the channel is subscribed.
     told: bool,
 }
@@ -40,13 +41,14 @@ impl Hearer {
     pub(super) fn new(
         slot: Arc<Slot<dyn Watcher>>,
         part: Part,
-        key: &Arc<str>,
-        lock: &Arc<str>,
+        pair: Pair,
+        patience: Duration,
     ) -> Self {
         Self {
             slot,
             part,
-            pair: (Arc::clone(key), Arc::clone(lock)),
+            pair,
+            patience,
             told: false,
         }
     }
@@ -197,11 +199,15 @@ impl Channel {
         outage: Duration,
         taken: &mut Vec<Arc<Slot<dyn Watcher>>>,
     ) {
-        let gone = self.hearers.extract_if(.., |it| {
-            let watcher = it.slot.get();
-            watcher.is_some_and(|watcher| watcher.patience() <= outage)
-        });
+        let gone = self
+            .hearers
+            .extract_if(.., |it| it.patience <= outage && it.slot.is_open());
         taken.extend(gone.map(|hearer| hearer.slot));
+    }
+
+    /// Of the least patient who hears.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.hearers.iter().map(|it| it.patience).min()
     }
 
     /// One more hears; whether it could be told how things stand.

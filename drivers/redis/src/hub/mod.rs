@@ -10,6 +10,7 @@ mod channel;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,9 @@ use self::channel::{Channel, Hearer, Part, Standing};
 use crate::cluster::Turn;
 use crate::layout::Channels;
 use crate::message::{Push, Told, ToldKey, change};
+use crate::pace::Pace;
 use crate::slot::Slot;
+use crate::times::SHORTEST_OUTAGE;
 
 /// How long a channel that nobody listens to stays subscribed: who loses a claim watches a moment
 /// later, who comes again finds it there, and a process that soon ends never gives it back.
@@ -34,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) channels: Channels,
     /// Says that there is something to ask the server for.
     bell: Box<dyn Fn() + Send + Sync>,
+    /// Of the least patient who watches, in milliseconds; or who has of late.
+    patience: AtomicU64,
     /// In a cluster, hears that another server is to be looked at.
     turns: OnceLock<Box<TellTurn>>,
     state: Mutex<State>,
@@ -68,6 +73,7 @@ impl Hub {
         Self {
             channels,
             bell: Box::new(bell),
+            patience: AtomicU64::new(u64::MAX),
             turns: OnceLock::new(),
             state: Mutex::new(State {
                 connection: None,
@@ -155,6 +161,7 @@ impl Hub {
         lock: Arc<str>,
         watcher: Arc<dyn Watcher>,
     ) -> Subscription {
+        let patience = watcher.patience();
         let slot = Arc::new(Slot::new(watcher));
         let places = self.places(&key, &lock);
         let mut state = self.lock();
@@ -162,7 +169,8 @@ impl Hub {
         let mut told = true;
         let mut refusal = None;
         for (name, part) in places {
-            let hearer = Hearer::new(Arc::clone(&slot), part, &key, &lock);
+            let pair = (Arc::clone(&key), Arc::clone(&lock));
+            let hearer = Hearer::new(Arc::clone(&slot), part, pair, patience);
             let channel = state.channel(name);
             told &= channel.hear(hearer);
             refusal = refusal.or_else(|| channel.refusal());
@@ -172,8 +180,11 @@ impl Hub {
         } else if !told {
             state.looks.push((key, lock));
         }
+        let pace = self.pace();
+        self.patience.fetch_min(millis(patience), Ordering::Relaxed);
+        let is_hastier = self.pace() != pace;
         drop(state);
-        if !told {
+        if !told || is_hastier {
             (self.bell)();
         }
         self.subscription(slot, names)
@@ -339,6 +350,25 @@ impl Hub {
             channel.take_impatient(outage, &mut ended);
         }
         tell_ended(ended, error);
+    }
+
+    /// How closely those who watch need the connection to be looked after.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace::of(Duration::from_millis(self.patience.load(Ordering::Relaxed)))
+    }
+
+    /// As far as can be told, nobody is there for so long: those whose patience is over are told so, if there are
+    /// any. To be asked again and again, as [`pace`](Self::pace) says.
+    pub(crate) fn outlasts(&self, outage: Duration, error: impl FnOnce() -> StoreError) {
+        let state = self.lock();
+        let patience = state.channels.values().filter_map(Channel::patience).min();
+        let patience = patience.unwrap_or(Duration::MAX);
+        // Under the lock: none that begins meanwhile is forgotten.
+        self.patience.store(millis(patience), Ordering::Relaxed);
+        drop(state);
+        if outage >= patience.max(SHORTEST_OUTAGE) {
+            self.out_of_reach(outage, &error());
+        }
     }
 
     /// This channel was asked for together with others, of which one is refused: `subscribe` queues the
@@ -518,6 +548,10 @@ impl State {
             tell(slot, change());
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Tells each of them once, although a watch is in the channels of its key and of its lock.

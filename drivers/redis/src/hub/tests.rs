@@ -1,28 +1,52 @@
 //! Questions, answers and pushes, in the orders they may come.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oneflight_store::{KeyState, LockState, Revision, StoreError, Token, WatchEvent};
+use oneflight_store::{KeyState, LockState, Revision, StoreError, Token, WatchEvent, Watcher};
 
 use super::{Hub, LINGER};
 use crate::layout::Channels;
 use crate::message::Push;
+use crate::pace::Pace;
 
 const KEY: &str = "key";
 const LOCK: &str = "_dust:sf/key";
 const CHANNEL: &str = "oneflight:0:key:key";
 
+type Heard = Arc<Mutex<Vec<WatchEvent>>>;
+
 struct Scene {
     hub: Arc<Hub>,
-    heard: Arc<Mutex<Vec<WatchEvent>>>,
+    heard: Heard,
+    rung: Arc<AtomicUsize>,
+}
+
+/// Somebody with a patience.
+struct Patient(Duration, Heard);
+
+impl Watcher for Patient {
+    fn notify(&self, event: WatchEvent) {
+        self.1.lock().unwrap().push(event);
+    }
+
+    fn patience(&self) -> Duration {
+        self.0
+    }
 }
 
 impl Scene {
     fn new() -> Self {
+        let rung = Arc::new(AtomicUsize::new(0));
+        let bell = Arc::clone(&rung);
+        let ring = move || {
+            bell.fetch_add(1, Ordering::SeqCst);
+        };
         Self {
-            hub: Arc::new(Hub::new(Channels::new(0), || ())),
+            hub: Arc::new(Hub::new(Channels::new(0), ring)),
             heard: Arc::default(),
+            rung,
         }
     }
 
@@ -45,6 +69,11 @@ impl Scene {
         let heard = Arc::clone(&self.heard);
         let watcher = move |event| heard.lock().unwrap().push(event);
         self.hub.watch(KEY.into(), LOCK.into(), Arc::new(watcher))
+    }
+
+    fn watch_for(&self, patience: Duration) -> oneflight_store::Subscription {
+        let watcher = Arc::new(Patient(patience, Arc::clone(&self.heard)));
+        self.hub.watch(KEY.into(), LOCK.into(), watcher)
     }
 
     fn heard(&self) -> Vec<WatchEvent> {
@@ -254,4 +283,51 @@ fn what_comes_late_of_an_earlier_subscription_tells_nothing() {
     let _watch = scene.watch();
     let heard = scene.heard();
     assert_eq!((revisions(&heard), tokens(&heard)), (vec![5], vec![None]));
+}
+
+#[test]
+fn an_outage_ends_the_watches_of_those_whose_patience_is_over() {
+    let scene = Scene::connected();
+    let millis = Duration::from_millis;
+    let _watches = [10, 800, 900].map(|patience| scene.watch_for(millis(patience)));
+    let ended = |outage| {
+        let error = StoreError::unavailable("silent");
+        scene.hub.outlasts(millis(outage), || error.clone());
+        let heard = scene.heard();
+        let is_end = |event: &WatchEvent| *event == WatchEvent::Ended(error.clone());
+        assert!(heard.iter().all(is_end), "{heard:?}");
+        heard.len()
+    };
+    // However impatient: the way to the server may take so long.
+    assert_eq!(ended(200), 0);
+    assert_eq!(ended(799), 1);
+    assert_eq!(ended(800), 1);
+    assert_eq!(ended(800), 0);
+    assert_eq!(ended(5_000), 1);
+}
+
+#[test]
+fn who_is_less_patient_is_heeded_at_once_and_no_longer_than_there() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    scene.hub.learn(ticket, Some(nothing(0)), &held(7));
+    let rung = || scene.rung.swap(0, Ordering::SeqCst);
+    let calm = Pace::of(Duration::MAX);
+    rung();
+    let patient = scene.watch_for(Duration::from_secs(60));
+    assert_eq!((rung(), scene.hub.pace()), (0, calm));
+    let short = Duration::from_millis(600);
+    let hasty = [(); 2].map(|()| scene.watch_for(short));
+    assert_eq!((rung(), scene.hub.pace()), (1, Pace::of(short)));
+    let look = || {
+        let nobody = || StoreError::unavailable("silent");
+        scene.hub.outlasts(Duration::ZERO, nobody);
+    };
+    look();
+    assert_eq!(scene.hub.pace(), Pace::of(short));
+    drop(hasty);
+    look();
+    assert_eq!(scene.hub.pace(), calm);
+    drop(patient);
 }

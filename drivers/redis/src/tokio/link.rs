@@ -1,5 +1,7 @@
 //! The connection: one task keeps it, subscribes, looks, and sees when nothing is answered any more.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use oneflight_store::StoreError;
 use redis::AsyncConnectionConfig;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{sleep, sleep_until};
 
 use super::up::{Job, Up};
 use crate::fault::{self, Place};
@@ -18,7 +20,7 @@ use crate::message::Push;
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::source::Source;
-use crate::times::{CONNECT_TIMEOUT, TICK};
+use crate::times::CONNECT_TIMEOUT;
 
 /// More requests than can be on their way to a connection.
 const NO_WAITING: usize = 1 << 24;
@@ -81,16 +83,21 @@ pub(crate) async fn keep(kept: Kept) {
     let link = &kept.0;
     let mut outage = Outage::new();
     loop {
-        link.somebody_wants().await;
+        if !link.is_wanted() {
+            link.somebody_wants().await;
+            outage.is_felt();
+        }
         let number = link.hub.next_connection();
-        let delay = match link.connect(number).await {
+        let connected = link.during(&outage, link.connect(number)).await;
+        let delay = match connected {
             Ok((up, jobs)) => {
                 let made = Instant::now();
                 let error = link.serve(&up, jobs).await;
+                let silence = up.pulse.outage(up.pulse.unanswered());
                 link.phase.send_modify(|phase| phase.up = None);
                 up.lose(error.clone());
                 link.hub.disconnected(number, &error);
-                outage.begins(made)
+                outage.begins(made, silence)
             }
             Err(error) => {
                 let delay = outage.goes_on(&link.hub, &error);
@@ -102,15 +109,37 @@ pub(crate) async fn keep(kept: Kept) {
             }
         };
         if !delay.is_zero() {
-            sleep(delay).await;
+            link.during(&outage, sleep(delay)).await;
         }
     }
 }
 
 impl Link {
+    fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0 || self.hub.has_subscribers()
+    }
+
     async fn somebody_wants(&self) {
-        while self.waiting.load(Ordering::SeqCst) == 0 && !self.hub.has_subscribers() {
+        while !self.is_wanted() {
             self.bell.notified().await;
+        }
+    }
+
+    /// Does this, and meanwhile tells those whose patience is over. What the bell says is looked at after it.
+    async fn during<T>(&self, outage: &Outage, act: impl Future<Output = T>) -> T {
+        let mut act = pin!(act);
+        let mut last = Instant::now();
+        loop {
+            let due = last + self.hub.pace().tick;
+            tokio::select! {
+                biased;
+                done = &mut act => return done,
+                () = sleep_until(due.into()) => {
+                    outage.lasts(&self.hub, &self.place);
+                    last = Instant::now();
+                }
+                () = self.bell.notified() => {}
+            }
         }
     }
 
@@ -170,10 +199,13 @@ impl Link {
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut work);
         self.phase.send_modify(|phase| phase.up = Some(up.clone()));
-        let mut checkup = Checkup::default();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checkup = Checkup::new();
+        let mut tick = pin!(sleep_until(checkup.due(&self.hub).into()));
         loop {
+            let due = checkup.due(&self.hub).into();
+            if tick.deadline() != due {
+                tick.as_mut().reset(due);
+            }
             tokio::select! {
                 biased;
                 error = up.lost() => return error,
@@ -181,7 +213,7 @@ impl Link {
                 Some(job) = jobs.recv() => work.push(job),
                 Some(()) = work.next(), if !work.is_empty() => {}
                 () = self.bell.notified() => self.start_wanted(up, &mut work),
-                _ = tick.tick() => {
+                () = &mut tick => {
                     if let Err(error) = checkup.tick(up) {
                         return error;
                     }

@@ -17,7 +17,7 @@ use oneflight_store::blocking::Store;
 use oneflight_store::conformance::Waited;
 use oneflight_store::{
     AttemptId, Bytes, Change, Claim, ClaimRequest, Holder, LeaseId, Publication, Revision,
-    StoreError, Subscription, Token, WatchEvent,
+    StoreError, Subscription, Token, WatchEvent, Watcher,
 };
 use oneflight_test_servers::time::until;
 use tokio::runtime::Runtime;
@@ -118,6 +118,26 @@ pub fn watch(store: &Opened, key: &str) -> Heard<WatchEvent> {
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&events);
     let watcher = Arc::new(move |event| told.lock().unwrap().push(event));
+    let lock = oneflight_store::default_lock(key).into();
+    Heard {
+        events,
+        _subscription: store.watch(key.into(), lock, watcher),
+    }
+}
+
+/// The same with this patience.
+pub fn watch_for(store: &Opened, key: &str, patience: Duration) -> Heard<WatchEvent> {
+    struct Watching(Arc<Mutex<Vec<WatchEvent>>>, Duration);
+    impl Watcher for Watching {
+        fn notify(&self, event: WatchEvent) {
+            self.0.lock().unwrap().push(event);
+        }
+        fn patience(&self) -> Duration {
+            self.1
+        }
+    }
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let watcher = Arc::new(Watching(Arc::clone(&events), patience));
     let lock = oneflight_store::default_lock(key).into();
     Heard {
         events,

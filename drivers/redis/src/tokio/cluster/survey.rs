@@ -1,6 +1,7 @@
 //! Who keeps what: one task asks, and looks again when it has changed.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use super::super::node::{Node, Runtime};
 use crate::cluster::{Address, Map, Roster, Seeds, Turn};
 use crate::fault::{self, Place};
 use crate::line::{Line as _, Way as _};
+use crate::pace::Pace;
 use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, TICK};
 
 /// How often it is looked whether anything has changed while somebody listens: who only listens is told by
@@ -82,7 +84,7 @@ pub(super) async fn keep(kept: Kept) {
         }
         // What is asked for from now on is not answered by what is read before.
         let wanted = chart.wanted.load(Ordering::SeqCst);
-        let error = chart.look_around(round).await.err();
+        let error = chart.look_out(round).await.err();
         let nobody = || chart.unavailable("nobody keeps the slot");
         let why = error.clone().unwrap_or_else(nobody);
         chart.roster.out_of_reach(Instant::now(), &why);
@@ -192,6 +194,19 @@ impl Chart {
             if is_due || is_unheard || !self.roster.has_map() || self.roster.has_lost() {
                 return;
             }
+        }
+    }
+
+    /// Looks around, and meanwhile tells those whose patience is over.
+    async fn look_out(&self, round: usize) -> Result<(), StoreError> {
+        let mut looking = pin!(self.look_around(round));
+        loop {
+            let tick = Pace::of(self.roster.patience()).tick;
+            if let Ok(found) = timeout(tick, looking.as_mut()).await {
+                return found;
+            }
+            let silent = self.unavailable("no server of it answers");
+            self.roster.out_of_reach(Instant::now(), &silent);
         }
     }
 
