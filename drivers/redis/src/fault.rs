@@ -99,7 +99,6 @@ pub(crate) fn apart(place: &Place, places: &[String]) -> StoreError {
 }
 
 /// The error of asking a server of a cluster which of them keeps what.
-#[cfg(feature = "tokio")]
 pub(crate) fn of_map(place: &Place, error: &RedisError) -> StoreError {
     let said = said(error);
     let code = code(error, &said);

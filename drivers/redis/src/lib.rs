@@ -27,12 +27,10 @@ mod answer;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod call;
-#[cfg_attr(
-    not(feature = "tokio"),
-    allow(dead_code, unused_imports, reason = "of the other flavour")
-)]
 mod cluster;
 mod fault;
+mod flavour;
+mod home;
 mod hub;
 mod layout;
 mod line;

@@ -29,10 +29,6 @@ pub(crate) struct List {
 
 impl List {
     /// Another server is to be scanned, from its beginning.
-    #[cfg_attr(
-        not(feature = "tokio"),
-        allow(dead_code, reason = "of the other flavour")
-    )]
     pub(crate) fn begin(&mut self) {
         self.cursor = None;
     }
@@ -73,10 +69,6 @@ impl List {
     }
 
     /// One of these is not there any more.
-    #[cfg_attr(
-        not(feature = "tokio"),
-        allow(dead_code, reason = "of the other flavour")
-    )]
     pub(crate) fn skip(&mut self) {
         self.asked.pop_front();
     }

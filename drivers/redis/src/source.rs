@@ -3,7 +3,6 @@
 use oneflight_store::StoreError;
 use redis::{Client, ConnectionInfo, ProtocolVersion};
 
-use crate::cluster;
 use crate::fault::Place;
 use crate::sentinel::{self, Sentinels};
 
@@ -16,13 +15,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// What a URL says.
+    /// What a URL says that is none of a cluster.
     pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
-        if cluster::is_cluster(url) {
-            return Err(StoreError::refused(
-                "this is the address of a Redis Cluster, which only the async store can open",
-            ));
-        }
         if let Some(url) = sentinel::Url::of(url) {
             return Ok(Self::Sentinels(Sentinels::new(url?)?));
         }

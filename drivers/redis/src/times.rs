@@ -25,4 +25,4 @@ pub(crate) const SHORTEST_OUTAGE: Duration = Duration::from_millis(250);
 
 /// Between attempts to connect: the first delay, and the longest.
 pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(10);
-pub(crate) const LAST_DELAY: Duration = Duration::from_millis(500);
+pub(crate) const LAST_DELAY: Duration = Duration::from_millis(200);

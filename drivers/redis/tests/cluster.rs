@@ -1,4 +1,4 @@
-//! A cluster of several primaries.
+//! A cluster of several primaries, in both flavours.
 
 #![cfg(all(feature = "tokio", feature = "blocking"))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
@@ -6,22 +6,34 @@
 mod common;
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use common::tagged::Tagged;
 use common::{LONG, Opened, fill, granted, hears, lease, listen, published, request, watch};
 use oneflight_redis::RedisStore;
-use oneflight_store::conformance::{self, Waited};
-use oneflight_store::{Change, Renewal, Revision, Store, StoreError, WatchEvent};
+use oneflight_store::{Change, Renewal, Revision, StoreError, WatchEvent, conformance};
 use oneflight_test_servers::time::until;
 use oneflight_test_servers::{Cluster, Config, Proxy, RedisServer, Traffic};
 use oneflight_tokio::{SingleFlight, Source};
-use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-fn open(cluster: &Cluster) -> Opened {
-    common::waited(&cluster.url())
+type Open = fn(&str) -> Opened;
+
+both! {
+    the_contract_is_kept
+    keys_are_spread_and_all_are_listed
+    locks_elsewhere_are_refused_before_anything_is_sent
+    a_watch_follows_its_key
+    a_slot_that_goes_elsewhere_takes_its_leases_and_watches_along
+    a_slot_that_is_on_its_way_is_waited_for
+    a_replica_takes_over
+    who_knows_one_address_is_told_of_the_cluster
+    what_the_docs_permit_is_enough
+    a_server_that_is_in_no_cluster_says_so
+    a_watch_of_a_dead_cluster_ends
+    nothing_is_left_of_a_store
 }
 
 fn slot_of(cluster: &Cluster, key: &str) -> u16 {
@@ -35,30 +47,21 @@ fn key_of(cluster: &Cluster, primary: usize) -> String {
         .unwrap()
 }
 
-#[test]
-fn the_contract_is_kept() {
+fn the_contract_is_kept(open: Open) {
     let cluster = Cluster::new(3);
-    let mut builder = Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
     let (url, tag) = (cluster.url(), Cell::new(0));
     conformance::check_all(|| {
         cluster.flush();
         // Each row somewhere else.
         tag.set(tag.get() + 1);
-        let tag = tag.get().to_string();
-        let (url, runtime) = (&url, &runtime);
-        move || {
-            let store = RedisStore::open(url).unwrap();
-            runtime.block_on(store.read("".into())).unwrap();
-            Tagged::new(Waited::new(store), &tag)
-        }
+        let (url, tag) = (&url, tag.get().to_string());
+        move || Tagged::new(open(url), &tag)
     });
 }
 
-#[test]
-fn keys_are_spread_and_all_are_listed() {
+fn keys_are_spread_and_all_are_listed(open: Open) {
     let cluster = Cluster::new(3);
-    let store = open(&cluster);
+    let store = open(&cluster.url());
     let keys: Vec<String> = (0..60).map(|number| format!("key {number}")).collect();
     for key in &keys {
         fill(&store, key, Revision::NEVER, "value");
@@ -80,10 +83,9 @@ fn keys_are_spread_and_all_are_listed() {
     assert!(!cluster.primaries().iter().any(missed));
 }
 
-#[test]
-fn locks_elsewhere_are_refused_before_anything_is_sent() {
+fn locks_elsewhere_are_refused_before_anything_is_sent(open: Open) {
     let cluster = Cluster::new(3);
-    let store = open(&cluster);
+    let store = open(&cluster.url());
     let mut apart = request(&key_of(&cluster, 0), LONG, Revision::NEVER);
     apart.lock = "another".into();
     let key = Arc::clone(&apart.key);
@@ -124,10 +126,9 @@ fn ended(events: &[WatchEvent]) -> bool {
 }
 
 /// Who only watches is told by nobody that the key has gone.
-#[test]
-fn a_watch_follows_its_key() {
+fn a_watch_follows_its_key(open: Open) {
     let cluster = Cluster::new(3);
-    let store = open(&cluster);
+    let store = open(&cluster.url());
     let key = key_of(&cluster, 0);
     let heard = watch(&store, &key);
     let both = |events: &[WatchEvent]| (events.len() >= 2).then_some(());
@@ -145,10 +146,9 @@ fn a_watch_follows_its_key() {
     assert!(!ended(&heard.events()));
 }
 
-#[test]
-fn a_slot_that_goes_elsewhere_takes_its_leases_and_watches_along() {
+fn a_slot_that_goes_elsewhere_takes_its_leases_and_watches_along(open: Open) {
     let cluster = Cluster::new(3);
-    let (store, other) = (open(&cluster), open(&cluster));
+    let (store, other) = (open(&cluster.url()), open(&cluster.url()));
     let key = key_of(&cluster, 0);
     let slot = slot_of(&cluster, &key);
     let changes = listen(&store);
@@ -179,10 +179,9 @@ fn a_slot_that_goes_elsewhere_takes_its_leases_and_watches_along() {
     });
 }
 
-#[test]
-fn a_slot_that_is_on_its_way_is_waited_for() {
+fn a_slot_that_is_on_its_way_is_waited_for(open: Open) {
     let cluster = Cluster::new(3);
-    let store = open(&cluster);
+    let store = open(&cluster.url());
     let key = key_of(&cluster, 0);
     let slot = slot_of(&cluster, &key);
     let seen = fill(&store, &key, Revision::NEVER, "value");
@@ -211,10 +210,9 @@ fn a_slot_that_is_on_its_way_is_waited_for() {
     });
 }
 
-#[test]
-fn a_replica_takes_over() {
+fn a_replica_takes_over(open: Open) {
     let mut cluster = Cluster::with_replicas(3);
-    let store = open(&cluster);
+    let store = open(&cluster.url());
     let key = key_of(&cluster, 2);
     let changes = listen(&store);
     let watched = watch(&store, &key);
@@ -256,30 +254,23 @@ fn a_replica_takes_over() {
     assert!(found > 0);
 }
 
-#[test]
-fn who_knows_one_address_is_told_of_the_cluster() {
+fn who_knows_one_address_is_told_of_the_cluster(open: Open) {
     let cluster = Cluster::like(&Config::new().password("sesame"), 2);
-    let alone = common::waited(&cluster.primaries()[0].url());
+    let alone = open(&cluster.primaries()[0].url());
     let error = alone.read(key_of(&cluster, 1).into()).unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error}");
     assert!(error.to_string().contains("redis-cluster://"), "{error}");
     // One is enough, as are others that are dead.
     let address = cluster.primaries()[0].address();
     let url = format!("redis-cluster://:sesame@127.0.0.1:1?node={address}");
-    fill(
-        &common::waited(&url),
-        &key_of(&cluster, 1),
-        Revision::NEVER,
-        "value",
-    );
-    let wrong = common::waited(&url.replace("sesame", "secret"));
+    fill(&open(&url), &key_of(&cluster, 1), Revision::NEVER, "value");
+    let wrong = open(&url.replace("sesame", "secret"));
     let error = wrong.read("key".into()).unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
 }
 
-#[test]
-fn what_the_docs_permit_is_enough() {
+fn what_the_docs_permit_is_enough(open: Open) {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/redis.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, rules) = page.split_once("ACL SETUSER ").unwrap();
@@ -290,7 +281,7 @@ fn what_the_docs_permit_is_enough() {
     rules.push(more);
     let cluster = Cluster::like(&Config::new().user(&rules.join(" ")), 2);
     let url = cluster.url();
-    let store = common::waited(&url.replace("://", "://oneflight:PASSWORD@"));
+    let store = open(&url.replace("://", "://oneflight:PASSWORD@"));
     let (heard, changes) = (watch(&store, "key"), listen(&store));
     let revision = fill(&store, "key", Revision::NEVER, "value");
     hears(&heard, revision);
@@ -303,41 +294,38 @@ fn what_the_docs_permit_is_enough() {
     for server in cluster.primaries() {
         server.command::<()>(&order).unwrap();
     }
-    let late = common::waited(&url.replace("://", "://oneflight:PASSWORD@"));
+    let late = open(&url.replace("://", "://oneflight:PASSWORD@"));
     let error = late.read("key".into()).unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error}");
     assert!(error.to_string().contains("access list"), "{error}");
 }
 
-#[test]
-fn a_server_that_is_in_no_cluster_says_so() {
+fn a_server_that_is_in_no_cluster_says_so(open: Open) {
     let server = RedisServer::new();
-    let store = common::waited(&server.url().replace("redis:", "redis-cluster:"));
+    let store = open(&server.url().replace("redis:", "redis-cluster:"));
     let error = store.read("key".into()).unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error}");
     assert!(error.to_string().contains("redis://"), "{error}");
 }
 
 /// A watch of what cannot be reached ends, and so does one of what is gone.
-#[test]
-fn a_watch_of_a_dead_cluster_ends() {
+fn a_watch_of_a_dead_cluster_ends(open: Open) {
     let mut cluster = Cluster::new(1);
     let url = cluster.url();
-    let store = common::waited(&url);
+    let store = open(&url);
     let key = key_of(&cluster, 0);
     let heard = watch(&store, &key);
     fill(&store, &key, Revision::NEVER, "value");
     cluster.primary(0).kill();
-    let late = common::waited(&url);
+    let late = open(&url);
     for heard in [heard, watch(&late, &key)] {
         heard.until("the end", |events| ended(events).then_some(()));
     }
 }
 
-#[test]
-fn nothing_is_left_of_a_store() {
+fn nothing_is_left_of_a_store(open: Open) {
     let cluster = Cluster::new(2);
-    let store = open(&cluster);
+    let store = open(&cluster.url());
     let (heard, changes) = (watch(&store, "key"), listen(&store));
     let revision = fill(&store, "key", Revision::NEVER, "value");
     hears(&heard, revision);
@@ -411,6 +399,12 @@ async fn a_winner_makes_two_trips_and_a_loser_one() {
         (won.unwrap().source, lost.source),
         (Source::Computed, Source::Awaited)
     );
+    two_trips_and_one(&proxies);
+}
+
+/// Of the winner and the loser, to the server in the middle.
+#[track_caller]
+fn two_trips_and_one(proxies: &[Proxy]) {
     // Now and then it is looked whether the slots are where they were.
     let trips = |traffic: &Traffic| traffic.trips - traffic.sent(&["CLUSTER"]);
     let traffic = proxies[1].traffic();
@@ -419,4 +413,59 @@ async fn a_winner_makes_two_trips_and_a_loser_one() {
     for other in [&proxies[0], &proxies[2]] {
         assert_eq!(trips(&other.traffic()), 0, "{:?}", other.traffic());
     }
+}
+
+#[test]
+fn a_winner_among_threads_makes_two_trips_and_a_loser_one() {
+    let cluster = Cluster::new(3);
+    let proxies = cluster.behind_proxies();
+    let flights = [(); 2].map(|()| {
+        let servers = proxies.iter().map(|it| format!("redis://{}", it.address()));
+        let store = oneflight_redis::blocking::RedisStore::cluster(servers).unwrap();
+        oneflight_blocking::SingleFlight::new(store)
+    });
+    let keys = [0, 1, 2].map(|primary| key_of(&cluster, primary));
+    let run = |process: usize, key: &str, fill: &dyn Fn() -> String| {
+        let call = flights[process].key(key).lease_ttl(LONG).wait_timeout(LONG);
+        call.run(|_| Ok::<_, String>(fill())).unwrap().source
+    };
+    for process in [0, 1] {
+        for key in &keys {
+            run(process, &format!("{{p:{key}}} before"), &|| "value".into());
+        }
+    }
+    for server in cluster.primaries() {
+        until("both to listen", || {
+            let listening = ["PUBSUB", "NUMSUB", "oneflight:0:changes"];
+            let (_, count): (String, u64) = server.command(&listening).unwrap();
+            (count == 2).then_some(())
+        });
+    }
+    // As above.
+    let answers = || proxies.iter().map(|it| it.traffic().answers).sum::<u64>();
+    let mut before = u64::MAX;
+    while std::mem::replace(&mut before, answers()) != before {
+        thread::sleep(Duration::from_millis(100));
+    }
+    proxies.iter().for_each(Proxy::count_anew);
+    let (filling, is_filling) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    thread::scope(|scope| {
+        let (run, key) = (&run, &keys[1]);
+        let winner = scope.spawn(move || {
+            run(0, key, &|| {
+                filling.send(()).unwrap();
+                ended.recv().unwrap()
+            })
+        });
+        is_filling.recv().unwrap();
+        let loser = scope.spawn(|| run(1, key, &|| panic!("a second fill")));
+        until("the loser's claim", || {
+            (proxies[1].traffic().sent(&["EVALSHA"]) >= 2).then_some(())
+        });
+        end.send("value".to_owned()).unwrap();
+        assert_eq!(winner.join().unwrap(), Source::Computed);
+        assert_eq!(loser.join().unwrap(), Source::Awaited);
+    });
+    two_trips_and_one(&proxies);
 }

@@ -11,7 +11,7 @@ use std::fs;
 use common::{Opened, fill, hears, listen, watch};
 use oneflight_store::{Change, Revision, StoreError};
 use oneflight_test_servers::time::until;
-use oneflight_test_servers::{Direction, Proxy, RedisServer};
+use oneflight_test_servers::{Cluster, Direction, Proxy, RedisServer};
 
 /// The names of the store's threads in this process.
 fn threads() -> Vec<String> {
@@ -101,4 +101,57 @@ fn threads_end_with_their_store() {
     assert!(store.read("key".into()).unwrap().revision > Revision::NEVER);
     drop(store);
     ended();
+    in_a_cluster();
+}
+
+fn in_a_cluster() {
+    let mut cluster = Cluster::new(2);
+    let url = cluster.url();
+    let store = common::blocking(&url);
+    assert_eq!(threads(), [""; 0]);
+    drop(store);
+
+    // Two for each server, and one that asks who keeps what.
+    let store = used(&url);
+    let changes = listen(&store);
+    let stands = |changes: &[Change]| changes.contains(&Change::Connected).then_some(());
+    changes.until("the stream", stands);
+    let mut all = vec!["oneflight-hear"; 2];
+    all.push("oneflight-map");
+    all.extend(["oneflight-redis"; 2]);
+    // A server that was asked once takes its leave.
+    until("those of two servers", || (threads() == all).then_some(()));
+    drop(store);
+    ended();
+    changes.until("the end", |changes| {
+        let is_end = |change: &Change| matches!(change, Change::Gap(StoreError::Unavailable(_)));
+        changes.last().is_some_and(is_end).then_some(())
+    });
+    for primary in cluster.primaries() {
+        until("no connections", || {
+            primary.clients().is_empty().then_some(())
+        });
+    }
+    drop(changes);
+
+    // None is kept by a server that says nothing, by one that is not there, or by who waits for them.
+    let store = used(&url);
+    let (heard, changes) = (watch(&store, "key"), listen(&store));
+    changes.until("the stream", stands);
+    cluster.primary(0).kill();
+    cluster.primaries()[1].pause();
+    let waiting = {
+        let store = std::sync::Arc::clone(&store);
+        std::thread::spawn(move || store.read("key".into()))
+    };
+    changes.until("the loss", |changes| {
+        let is_gap = |change: &Change| matches!(change, Change::Gap(_));
+        changes.last().is_some_and(is_gap).then_some(())
+    });
+    drop(store);
+    // The call has the store live as long as it may take.
+    assert!(waiting.join().unwrap().is_err());
+    ended();
+    drop((heard, changes));
+    cluster.primaries()[1].resume();
 }

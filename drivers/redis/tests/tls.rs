@@ -14,6 +14,7 @@ use common::{Opened, fill, hears, listen, watch};
 use oneflight_redis::RedisStore;
 use oneflight_store::{Bytes, Revision, Store, StoreError};
 use oneflight_test_servers::Config;
+use oneflight_test_servers::time::until;
 
 /// What is trusted is read from the environment, which is set for another process.
 const TRUSTED: &str = "SSL_CERT_FILE";
@@ -57,6 +58,15 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+fn speaks_tls(certified: &Path, port: u16) -> Config {
+    let shown = certified.display();
+    Config::new()
+        .line(format!("tls-port {port}"))
+        .line(format!("tls-cert-file {shown}/server.pem"))
+        .line(format!("tls-key-file {shown}/server.key"))
+        .line("tls-auth-clients no")
+}
+
 /// This test again, with what is trusted, and the server it finds.
 fn again(name: &str, trusted: &Path, port: u16) {
     let output = Command::new(env::current_exe().unwrap())
@@ -76,24 +86,13 @@ fn again(name: &str, trusted: &Path, port: u16) {
 #[test]
 fn both_flavours_speak_tls() {
     if let Ok(address) = env::var(ADDRESS) {
-        let url = format!("rediss://{address}/");
-        let mut seen = Revision::NEVER;
-        for open in [common::waited, common::blocking] {
-            seen = works(&open(&url), seen);
-        }
-        return;
+        return work(&format!("rediss://{address}/"));
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     certify(path);
     let port = free_port();
-    let shown = path.display();
-    let _server = Config::new()
-        .line(format!("tls-port {port}"))
-        .line(format!("tls-cert-file {shown}/server.pem"))
-        .line(format!("tls-key-file {shown}/server.key"))
-        .line("tls-auth-clients no")
-        .start();
+    let _server = speaks_tls(path, port).start();
     again("both_flavours_speak_tls", &path.join("authority.pem"), port);
     // Whom nobody vouches for is not spoken to.
     let other = tempfile::tempdir().unwrap();
@@ -103,6 +102,33 @@ fn both_flavours_speak_tls() {
         &other.path().join("authority.pem"),
         port,
     );
+}
+
+/// A server names itself as it is to be spoken to.
+#[test]
+fn both_flavours_speak_tls_to_a_cluster() {
+    if let Ok(address) = env::var(ADDRESS) {
+        return work(&format!("rediss-cluster://{address}"));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    certify(path);
+    // Servers listen to one another at a second one, 10,000 higher.
+    let mut ports = std::iter::repeat_with(free_port);
+    let port = ports.find(|port| *port < 55_536).unwrap();
+    let server = speaks_tls(path, port)
+        .line("cluster-enabled yes")
+        .line("tls-cluster yes")
+        .line(format!("tls-ca-cert-file {}/authority.pem", path.display()))
+        .start();
+    let all = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    server.command::<()>(&all).unwrap();
+    until("the cluster", || {
+        let info: String = server.command(&["CLUSTER", "INFO"]).unwrap();
+        info.contains("cluster_state:ok").then_some(())
+    });
+    let authority = path.join("authority.pem");
+    again("both_flavours_speak_tls_to_a_cluster", &authority, port);
 }
 
 #[test]
@@ -115,6 +141,14 @@ fn a_stranger_is_not_trusted() {
         let error = store.read("key".into()).unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
         assert!(error.to_string().contains("certificate"), "{error}");
+    }
+}
+
+/// One after the other.
+fn work(url: &str) {
+    let mut seen = Revision::NEVER;
+    for open in [common::waited, common::blocking] {
+        seen = works(&open(url), seen);
     }
 }
 

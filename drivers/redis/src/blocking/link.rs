@@ -20,7 +20,7 @@ use super::up::Up;
 use super::wire::Wire;
 use crate::fault::{self, Place};
 use crate::hub::Hub;
-use crate::line::{self, Checkup, Line, Way};
+use crate::line::{self, Checkup, Line};
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::source::Source;
@@ -50,6 +50,11 @@ type Looks = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
 impl Link {
     fn phase(&self) -> MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        let phase = self.phase();
+        phase.up.as_ref().is_some_and(|up| up.lost().is_none())
     }
 
     /// Starts the thread, unless there is one.
@@ -231,14 +236,9 @@ impl Link {
     }
 }
 
-impl Way for Arc<Link> {
-    type Line = Up;
-
-    fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    async fn line(&self) -> Result<Up, StoreError> {
+impl Link {
+    /// The connection, once there is one; an error once one more could not be made.
+    pub(crate) async fn line(self: &Arc<Self>) -> Result<Up, StoreError> {
         let told = {
             let mut phase = self.phase();
             if let Some(up) = &phase.up

@@ -1,7 +1,7 @@
 //! [`RedisStore`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,26 +9,24 @@ use oneflight_store::{
     ChangeListener, Claim, ClaimRequest, KeyState, KeyStatus, LeaseId, Pending, Profile,
     Publication, PutOutcome, Renewal, Revision, Store, StoreError, Subscription, Watcher, blocking,
 };
-use redis::Client;
+use redis::{Client, IntoConnectionInfo};
 
-use super::bell::Bell;
-use super::link::{Link, Phase};
+use super::threads::Threads;
 use super::wait::wait;
-use crate::call::{self, Call};
-use crate::hub::Hub;
-use crate::layout::Channels;
-use crate::line;
-use crate::list::List;
+use crate::call;
+use crate::cluster::Seeds;
+use crate::home::Home;
 use crate::profile::PROFILE;
 use crate::source::Source;
 
-/// A store on a Redis server, which does without a runtime: given as it is to the driver for threads, or
-/// asked by callers that block.
+/// A store on a Redis server or a Redis Cluster, which does without a runtime: given as it is to the driver
+/// for threads, or asked by callers that block.
 ///
-/// Cheap to clone; all clones are one, with one connection for everything. Nothing happens until the
-/// first call or subscription: that one starts a thread which keeps the connection and writes, and each
-/// connection has another one which reads; while a connection is made, another one looks at the time. All
-/// end when the last clone is dropped; those that are connecting just then end within 3 s.
+/// Cheap to clone; all clones are one, with one connection for everything, or one to each server of a
+/// cluster that is in use. Nothing happens until the first call or subscription: that one starts a thread
+/// which keeps the connection and writes, and each connection has another one which reads; while a connection
+/// is made, another one looks at the time, and for a cluster there is one that asks who keeps what. All end when
+/// the last clone is dropped; those that are connecting just then end within 3 s (behind sentinels 6 s).
 ///
 /// It keeps the contract in both flavours: the futures of [`Store`] may be waited for by anybody, with
 /// any runtime or none, and the calls of [`blocking::Store`] wait for them in place.
@@ -36,30 +34,22 @@ use crate::source::Source;
 /// **Cancellation.** A dropped future gives up the answer, not the call.
 #[derive(Clone)]
 pub struct RedisStore {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    link: Arc<Link>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.link.end();
-    }
+    home: Home<Threads>,
 }
 
 impl RedisStore {
     /// On the server of this URL: `redis://user:password@host:port/database`, `rediss://…` with TLS, or
-    /// `unix:///path?db=database`; or on the primary that sentinels name:
-    /// `redis-sentinel://user:password@host:port/database?node=host:port&sentinelServiceName=name`,
-    /// `rediss-sentinel://…` with TLS. Connects with the first call.
+    /// `unix:///path?db=database`; on the primary that sentinels name:
+    /// `redis-sentinel://user:password@host:port/database?node=host:port&sentinelServiceName=name`; or
+    /// on the cluster of these servers: `redis-cluster://user:password@host:port?node=host:port`. Also
+    /// `rediss-sentinel://…` and `rediss-cluster://…`, with TLS. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`StoreError::Refused`] if the URL is none, which does not show it.
     pub fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
-        Ok(Self::on(Source::open(url.as_ref())?))
+        let home = Home::open(url.as_ref(), Threads::default())?;
+        Ok(Self { home })
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
@@ -67,44 +57,28 @@ impl RedisStore {
     /// those to trust in `SSL_CERT_FILE`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self::on(Source::of(client))
+        let home = Home::on(Source::of(client), &Threads::default());
+        Self { home }
     }
 
-    fn on(source: Source) -> Self {
-        let bell = Arc::new(Bell::default());
-        let ring = Arc::clone(&bell);
-        let channels = Channels::new(source.database());
-        let link = Link {
-            hub: Arc::new(Hub::new(channels, move || ring.ring())),
-            place: source.place(),
-            source,
-            bell,
-            phase: Mutex::new(Phase::default()),
-        };
-        Self {
-            shared: Arc::new(Shared {
-                link: Arc::new(link),
-            }),
-        }
-    }
-
-    fn call<T: Send + 'static>(&self, call: Call<T>) -> Pending<T> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move {
-            let answer = line::ask(&shared.link, &call).await;
-            answer.map_err(|fault| fault.error)
-        })
-    }
-
-    fn checked<T: Send + 'static>(&self, value: &Bytes, call: Call<T>) -> Pending<T> {
-        match call::within_limit(&self.shared.link.place, value) {
-            Ok(()) => self.call(call),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    fn channels(&self) -> &Channels {
-        &self.shared.link.hub.channels
+    /// On the cluster of these servers: a few of them are enough for the others to be found. The user,
+    /// the password and TLS are those of the first.
+    ///
+    /// ```
+    /// # use oneflight_redis::blocking::RedisStore;
+    /// let store = RedisStore::cluster(["redis://user:password@host1:6379", "redis://host2:6379"])?;
+    /// # Ok::<(), oneflight_store::StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if there is none, if one is no address of a server, or if a database
+    /// other than 0 is asked for.
+    pub fn cluster<T: IntoConnectionInfo>(
+        servers: impl IntoIterator<Item = T>,
+    ) -> Result<Self, StoreError> {
+        let home = Home::across(Seeds::of(servers)?, Threads::default());
+        Ok(Self { home })
     }
 }
 
@@ -114,15 +88,12 @@ impl Store for RedisStore {
     }
 
     fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move {
-            let claim = line::claim(&shared.link, &request).await;
-            claim.map_err(|fault| fault.error)
-        })
+        self.home.claim(request)
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
-        self.call(call::renew(self.channels(), &lease, ttl))
+        self.home
+            .call(call::renew(self.home.channels(), &lease, ttl))
     }
 
     fn publish(
@@ -132,12 +103,12 @@ impl Store for RedisStore {
         value: Bytes,
         retain: Option<Duration>,
     ) -> Pending<Publication> {
-        let call = call::publish(self.channels(), &lease, &key, &value, retain);
-        self.checked(&value, call)
+        let call = call::publish(self.home.channels(), &lease, &key, &value, retain);
+        self.home.checked(&value, call)
     }
 
     fn release(&self, lease: LeaseId) -> Pending<()> {
-        self.call(call::release(self.channels(), &lease))
+        self.home.call(call::release(self.home.channels(), &lease))
     }
 
     fn put(
@@ -147,38 +118,29 @@ impl Store for RedisStore {
         retain: Option<Duration>,
         seen: Revision,
     ) -> Pending<PutOutcome> {
-        let call = call::put(self.channels(), &key, &value, retain, seen);
-        self.checked(&value, call)
+        let call = call::put(self.home.channels(), &key, &value, retain, seen);
+        self.home.checked(&value, call)
     }
 
     fn read(&self, key: Arc<str>) -> Pending<KeyState> {
-        self.call(call::read(&key))
+        self.home.call(call::read(&key))
     }
 
     fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Pending<Revision> {
-        self.call(call::forget(self.channels(), &key, &lock))
+        self.home
+            .call(call::forget(self.home.channels(), &key, &lock))
     }
 
     fn list(&self) -> Pending<Vec<KeyStatus>> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move {
-            let mut list = List::default();
-            line::list(&shared.link, &mut list).await?;
-            Ok(list.into_lines())
-        })
+        self.home.list()
     }
 
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
-        let watch = self.shared.link.hub.watch(key, lock, watcher);
-        // Else it begins with the first call that can.
-        drop(self.shared.link.start());
-        watch
+        self.home.watch(key, lock, watcher)
     }
 
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
-        let changes = self.shared.link.hub.listen(listener);
-        drop(self.shared.link.start());
-        changes
+        self.home.listen(listener)
     }
 }
 
@@ -242,8 +204,9 @@ impl blocking::Store for RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.home.place();
         f.debug_tuple("RedisStore")
-            .field(&format_args!("{}", self.shared.link.place))
+            .field(&format_args!("{place}"))
             .finish()
     }
 }

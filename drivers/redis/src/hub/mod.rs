@@ -90,19 +90,11 @@ impl Hub {
     }
 
     /// The server is one of a cluster: what it says of looks that are not for it goes there.
-    #[cfg_attr(
-        not(feature = "tokio"),
-        allow(dead_code, reason = "of the other flavour")
-    )]
     pub(crate) fn tell_turns(&self, tell: impl Fn(&Turn) + Send + Sync + 'static) {
         self.turns.get_or_init(|| Box::new(tell));
     }
 
     /// A look is not for this server; whether anybody sees to that.
-    #[cfg_attr(
-        not(feature = "tokio"),
-        allow(dead_code, reason = "of the other flavour")
-    )]
     pub(crate) fn turned(&self, turn: &Turn) -> bool {
         let turns = self.turns.get();
         turns.map(|tell| tell(turn)).is_some()

@@ -1,9 +1,9 @@
 //! The async flavour.
 
-mod cluster;
 mod link;
 mod node;
 mod store;
+mod tasks;
 mod up;
 
 pub use store::RedisStore;

@@ -11,6 +11,8 @@ use tokio::task::AbortHandle;
 use super::link::{Kept, Link, Phase, keep};
 use super::up::Up;
 use crate::cluster::Member;
+use crate::fault::Place;
+use crate::flavour::Server;
 use crate::hub::Hub;
 use crate::layout::Channels;
 use crate::line::Way;
@@ -32,7 +34,7 @@ impl Runtime {
 }
 
 pub(super) struct Node {
-    pub(super) link: Arc<Link>,
+    link: Arc<Link>,
     runtime: Runtime,
     /// Ends the task.
     task: Mutex<Option<AbortHandle>>,
@@ -66,14 +68,15 @@ impl Node {
             task: Mutex::new(None),
         }
     }
+}
 
-    pub(super) fn is_connected(&self) -> bool {
-        self.link.phase.borrow().connection().is_some()
+impl Server for Node {
+    fn place(&self) -> &Place {
+        &self.link.place
     }
 
-    /// Whether somebody listens, and nothing can be heard.
-    pub(super) fn is_unheard(&self) -> bool {
-        !self.is_connected() && self.link.hub.has_subscribers()
+    fn is_connected(&self) -> bool {
+        self.link.phase.borrow().connection().is_some()
     }
 }
 
@@ -111,7 +114,7 @@ impl Drop for Waiting<'_> {
 
 impl Node {
     /// Starts the task, unless there is one.
-    pub(super) fn start(&self) -> Result<(), StoreError> {
+    fn start(&self) -> Result<(), StoreError> {
         if self.link.phase.borrow().is_kept {
             return Ok(());
         }

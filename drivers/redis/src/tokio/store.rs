@@ -11,14 +11,10 @@ use oneflight_store::{
 };
 use redis::{Client, IntoConnectionInfo};
 
-use super::cluster::Cluster;
-use super::node::{Node, Runtime};
-use crate::call::{self, Call};
-use crate::cluster::{Member, Seeds};
-use crate::fault::Place;
-use crate::layout::Channels;
-use crate::line;
-use crate::list::List;
+use super::tasks::Tasks;
+use crate::call;
+use crate::cluster::Seeds;
+use crate::home::Home;
 use crate::profile::PROFILE;
 use crate::source::Source;
 
@@ -32,13 +28,7 @@ use crate::source::Source;
 /// **Cancellation.** A dropped future gives up the answer, not the call.
 #[derive(Clone)]
 pub struct RedisStore {
-    home: Home,
-}
-
-#[derive(Clone)]
-enum Home {
-    Server(Arc<Node>),
-    Cluster(Arc<Cluster>),
+    home: Home<Tasks>,
 }
 
 impl RedisStore {
@@ -52,17 +42,16 @@ impl RedisStore {
     ///
     /// [`StoreError::Refused`] if the URL is none, which does not show it.
     pub fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
-        if let Some(seeds) = Seeds::of_url(url.as_ref()) {
-            return Ok(Self::across(seeds?));
-        }
-        Ok(Self::on(Source::open(url.as_ref())?))
+        let home = Home::open(url.as_ref(), Tasks::default())?;
+        Ok(Self { home })
     }
 
     /// On the server of this client. Its connections are made by the store, which speaks RESP3 over
     /// them.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self::on(Source::of(client))
+        let home = Home::on(Source::of(client), &Tasks::default());
+        Self { home }
     }
 
     /// On the cluster of these servers: a few of them are enough for the others to be found. The user,
@@ -81,50 +70,8 @@ impl RedisStore {
     pub fn cluster<T: IntoConnectionInfo>(
         servers: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
-        Ok(Self::across(Seeds::of(servers)?))
-    }
-
-    fn on(source: Source) -> Self {
-        Self {
-            home: Home::Server(Arc::new(Node::new(source, Runtime::default()))),
-        }
-    }
-
-    fn across(seeds: Seeds) -> Self {
-        Self {
-            home: Home::Cluster(Arc::new(Cluster::new(seeds))),
-        }
-    }
-
-    fn place(&self) -> &Place {
-        match &self.home {
-            Home::Server(node) => &node.link.place,
-            Home::Cluster(cluster) => cluster.place(),
-        }
-    }
-
-    fn call<T: Send + 'static>(&self, call: Call<T>) -> Pending<T> {
-        match self.home.clone() {
-            Home::Server(node) => Box::pin(async move {
-                let answer = line::ask(&*node, &call).await;
-                answer.map_err(|fault| fault.error)
-            }),
-            Home::Cluster(cluster) => Box::pin(async move { cluster.ask(&call).await }),
-        }
-    }
-
-    fn checked<T: Send + 'static>(&self, value: &Bytes, call: Call<T>) -> Pending<T> {
-        match call::within_limit(self.place(), value) {
-            Ok(()) => self.call(call),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    fn channels(&self) -> &Channels {
-        match &self.home {
-            Home::Server(node) => &node.link.hub.channels,
-            Home::Cluster(cluster) => cluster.channels(),
-        }
+        let home = Home::across(Seeds::of(servers)?, Tasks::default());
+        Ok(Self { home })
     }
 }
 
@@ -134,17 +81,12 @@ impl Store for RedisStore {
     }
 
     fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
-        match self.home.clone() {
-            Home::Server(node) => Box::pin(async move {
-                let claim = line::claim(&*node, &request).await;
-                claim.map_err(|fault| fault.error)
-            }),
-            Home::Cluster(cluster) => Box::pin(async move { cluster.claim(&request).await }),
-        }
+        self.home.claim(request)
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration) -> Pending<Renewal> {
-        self.call(call::renew(self.channels(), &lease, ttl))
+        self.home
+            .call(call::renew(self.home.channels(), &lease, ttl))
     }
 
     fn publish(
@@ -154,12 +96,12 @@ impl Store for RedisStore {
         value: Bytes,
         retain: Option<Duration>,
     ) -> Pending<Publication> {
-        let call = call::publish(self.channels(), &lease, &key, &value, retain);
-        self.checked(&value, call)
+        let call = call::publish(self.home.channels(), &lease, &key, &value, retain);
+        self.home.checked(&value, call)
     }
 
     fn release(&self, lease: LeaseId) -> Pending<()> {
-        self.call(call::release(self.channels(), &lease))
+        self.home.call(call::release(self.home.channels(), &lease))
     }
 
     fn put(
@@ -169,47 +111,35 @@ impl Store for RedisStore {
         retain: Option<Duration>,
         seen: Revision,
     ) -> Pending<PutOutcome> {
-        let call = call::put(self.channels(), &key, &value, retain, seen);
-        self.checked(&value, call)
+        let call = call::put(self.home.channels(), &key, &value, retain, seen);
+        self.home.checked(&value, call)
     }
 
     fn read(&self, key: Arc<str>) -> Pending<KeyState> {
-        self.call(call::read(&key))
+        self.home.call(call::read(&key))
     }
 
     fn forget(&self, key: Arc<str>, lock: Arc<str>) -> Pending<Revision> {
-        self.call(call::forget(self.channels(), &key, &lock))
+        self.home
+            .call(call::forget(self.home.channels(), &key, &lock))
     }
 
     fn list(&self) -> Pending<Vec<KeyStatus>> {
-        match self.home.clone() {
-            Home::Server(node) => Box::pin(async move {
-                let mut list = List::default();
-                line::list(&*node, &mut list).await?;
-                Ok(list.into_lines())
-            }),
-            Home::Cluster(cluster) => Box::pin(async move { cluster.list().await }),
-        }
+        self.home.list()
     }
 
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription {
-        match &self.home {
-            Home::Server(node) => node.watch(key, lock, watcher),
-            Home::Cluster(cluster) => cluster.watch(key, lock, watcher),
-        }
+        self.home.watch(key, lock, watcher)
     }
 
     fn changes(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
-        match &self.home {
-            Home::Server(node) => node.listen(listener),
-            Home::Cluster(cluster) => cluster.listen(listener),
-        }
+        self.home.listen(listener)
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place();
+        let place = self.home.place();
         f.debug_tuple("RedisStore")
             .field(&format_args!("{place}"))
             .finish()

@@ -9,14 +9,16 @@ use oneflight_store::{
     Publication, PutOutcome, Renewal, Revision, StoreError, Subscription, Watcher, default_lock,
 };
 
+use super::Opened;
+
 /// As a user would do it: each name begins with a tag, and a default lock is that of its key.
-pub struct Tagged<S> {
-    store: S,
+pub struct Tagged {
+    store: Opened,
     tag: Arc<str>,
 }
 
-impl<S> Tagged<S> {
-    pub fn new(store: S, tag: &str) -> Self {
+impl Tagged {
+    pub fn new(store: Opened, tag: &str) -> Self {
         let tag = format!("{{{tag}}}").into();
         Self { store, tag }
     }
@@ -42,7 +44,7 @@ fn without(tag: &str, name: &str) -> Arc<str> {
     name.replacen(tag, "", 1).into()
 }
 
-impl<S: Store> Store for Tagged<S> {
+impl Store for Tagged {
     fn profile(&self) -> &Profile {
         self.store.profile()
     }

@@ -1,7 +1,5 @@
 //! A store on a cluster: each call goes to the server that keeps its key.
 
-mod survey;
-
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,14 +7,13 @@ use std::time::Instant;
 use oneflight_store::{
     ChangeListener, Claim, ClaimRequest, KeyStatus, StoreError, Subscription, WatchEvent, Watcher,
 };
-use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 
-use self::survey::{Chart, Kept, keep};
-use super::node::Node;
+use super::chart::{Chart, Kept};
+use super::survey::keep;
+use super::{Address, Seeds, Turn, slot};
 use crate::call::Call;
-use crate::cluster::{Address, Seeds, Turn, slot};
 use crate::fault::{self, Place};
+use crate::flavour::Flavour;
 use crate::layout::{self, Channels};
 use crate::line::{self, Fault};
 use crate::list::List;
@@ -27,57 +24,38 @@ const MOST_MOVES: u32 = 8;
 /// How often another server is looked for because the one that kept the slot is gone.
 const MOST_SEARCHES: u32 = 2;
 
-pub(super) struct Cluster {
-    chart: Arc<Chart>,
+pub(crate) struct Cluster<F: Flavour> {
+    chart: Arc<Chart<F>>,
     channels: Channels,
-    /// Ends the task.
-    task: Mutex<Option<AbortHandle>>,
+    /// Whoever makes the surveys.
+    task: Mutex<Option<F::Task>>,
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
-            task.abort();
-        }
-    }
-}
-
-impl Cluster {
-    pub(super) fn new(seeds: Seeds) -> Self {
+impl<F: Flavour> Cluster<F> {
+    pub(crate) fn new(seeds: Seeds, flavour: F) -> Self {
         Self {
-            chart: Chart::new(seeds),
+            chart: Chart::new(seeds, flavour),
             channels: Channels::new(0),
             task: Mutex::new(None),
         }
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         self.chart.place()
     }
 
-    pub(super) fn channels(&self) -> &Channels {
+    pub(crate) fn channels(&self) -> &Channels {
         &self.channels
     }
 
-    /// Starts the task, unless there is one.
+    /// Has surveys made, unless somebody makes them.
     fn start(&self) -> Result<(), StoreError> {
-        if self.chart.is_kept() {
-            return Ok(());
-        }
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if self.chart.is_kept() {
             return Ok(());
         }
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(StoreError::unavailable(format_args!(
-                "{}: the first call must be made on a tokio runtime, to keep the connections",
-                self.place()
-            )));
-        };
-        self.chart.runtime.choose(runtime.clone());
-        let kept = Kept::new(Arc::clone(&self.chart));
-        *task = Some(runtime.spawn(keep(kept)).abort_handle());
+        let surveys = keep(Kept::new(Arc::clone(&self.chart)));
+        *task = Some(self.chart.flavour.spawn(self.place(), surveys)?);
         Ok(())
     }
 
@@ -87,7 +65,7 @@ impl Cluster {
     }
 
     /// Who keeps the slot.
-    async fn owner(&self, slot: u16) -> Result<(Address, Arc<Node>), StoreError> {
+    async fn owner(&self, slot: u16) -> Result<(Address, Arc<F::Server>), StoreError> {
         if let Some(owner) = self.chart.roster.owner(slot) {
             return Ok(owner);
         }
@@ -101,18 +79,18 @@ impl Cluster {
     }
 
     /// Asks whoever keeps the slot.
-    async fn route<T, F: Future<Output = Result<T, Fault>>>(
+    async fn route<T, A: Future<Output = Result<T, Fault>>>(
         &self,
         slot: u16,
         is_idempotent: bool,
-        ask: impl Fn(Arc<Node>) -> F,
+        ask: impl Fn(Arc<F::Server>) -> A,
     ) -> Result<T, StoreError> {
         self.start()?;
         let since = Instant::now();
         let (mut moves, mut searches) = (0, 0);
         loop {
-            let (at, node) = self.owner(slot).await?;
-            let fault = match ask(node).await {
+            let (at, server) = self.owner(slot).await?;
+            let fault = match ask(server).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
@@ -159,30 +137,30 @@ impl Cluster {
         }
     }
 
-    pub(super) async fn ask<T>(&self, call: &Call<T>) -> Result<T, StoreError> {
+    pub(crate) async fn ask<T>(&self, call: &Call<T>) -> Result<T, StoreError> {
         let slot = self.slot(call.places())?;
-        let ask = |node: Arc<Node>| async move { line::ask(&*node, call).await };
+        let ask = |server: Arc<F::Server>| async move { line::ask(&*server, call).await };
         self.route(slot, call.is_idempotent, ask).await
     }
 
-    pub(super) async fn claim(&self, request: &ClaimRequest) -> Result<Claim, StoreError> {
+    pub(crate) async fn claim(&self, request: &ClaimRequest) -> Result<Claim, StoreError> {
         let slot = self.slot(&places(&request.key, &request.lock))?;
-        let ask = |node: Arc<Node>| async move { line::claim(&*node, request).await };
+        let ask = |server: Arc<F::Server>| async move { line::claim(&*server, request).await };
         self.route(slot, true, ask).await
     }
 
-    pub(super) async fn list(&self) -> Result<Vec<KeyStatus>, StoreError> {
+    pub(crate) async fn list(&self) -> Result<Vec<KeyStatus>, StoreError> {
         self.start()?;
         // Not as it was: a server that nobody has asked for anything may have come since.
         self.chart.survey().await?;
         let mut list = List::default();
-        for node in self.chart.roster.primaries() {
-            line::list(&*node, &mut list).await?;
+        for server in self.chart.roster.primaries() {
+            line::list(&*server, &mut list).await?;
         }
         Ok(list.into_lines())
     }
 
-    pub(super) fn watch(
+    pub(crate) fn watch(
         &self,
         key: Arc<str>,
         lock: Arc<str>,
@@ -200,7 +178,7 @@ impl Cluster {
         watch
     }
 
-    pub(super) fn listen(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
+    pub(crate) fn listen(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
         let changes = self.chart.roster.listen(listener);
         self.listened();
         changes
