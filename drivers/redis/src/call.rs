@@ -98,7 +98,12 @@ fn text(text: impl ToString) -> Vec<u8> {
     text.to_string().into_bytes()
 }
 
-pub(crate) fn claim(channels: &Channels, request: &ClaimRequest) -> Call<answer::Claimed> {
+/// `is_repeated`: what was granted before may not be known, because the answer was lost.
+pub(crate) fn claim(
+    channels: &Channels,
+    request: &ClaimRequest,
+    is_repeated: bool,
+) -> Call<answer::Claimed> {
     let keys = vec![layout::value(&request.key), layout::lock(&request.lock)];
     let arguments = vec![
         text(request.seen.get()),
@@ -108,6 +113,7 @@ pub(crate) fn claim(channels: &Channels, request: &ClaimRequest) -> Call<answer:
         text(&request.key),
         text(SMALL),
         text(channels.lock(&request.lock)),
+        text(u8::from(is_repeated)),
     ];
     Call::new(&script::claim, &request.key, keys, arguments, answer::claim)
 }

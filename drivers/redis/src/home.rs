@@ -1,6 +1,7 @@
 //! What a store is on, and how it is asked.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use oneflight_store::{
@@ -83,7 +84,7 @@ impl<F: Flavour> Home<F> {
     pub(crate) fn claim(&self, request: ClaimRequest) -> Pending<Claim> {
         match self.clone() {
             Self::Server(server) => Box::pin(async move {
-                let claim = line::claim(&*server, &request).await;
+                let claim = line::claim(&*server, &request, &AtomicBool::new(false)).await;
                 claim.map_err(|fault| fault.error)
             }),
             Self::Cluster(cluster) => Box::pin(async move { cluster.claim(&request).await }),

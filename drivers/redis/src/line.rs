@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use oneflight_store::{Claim, ClaimRequest, LockState, StoreError};
@@ -137,16 +138,20 @@ pub(crate) async fn ask<T>(way: &impl Way, call: &Call<T>) -> Result<T, Fault> {
 }
 
 /// Makes a claim: subscribes to what the loser is going to watch, in one go with it, and keeps what it
-/// is told for that watch.
-pub(crate) async fn claim(way: &impl Way, request: &ClaimRequest) -> Result<Claim, Fault> {
+/// is told for that watch. `sent`: whether the claim was sent before, here or elsewhere.
+pub(crate) async fn claim(
+    way: &impl Way,
+    request: &ClaimRequest,
+    sent: &AtomicBool,
+) -> Result<Claim, Fault> {
     let hub = way.hub();
     let (key, lock) = (&request.key, &request.lock);
-    let call = call::claim(&hub.channels, request);
     let mut tries = 0;
     loop {
         tries += 1;
         hub.want(key, lock);
         let line = way.line().await.map_err(Fault::no_line)?;
+        let call = call::claim(&hub.channels, request, sent.swap(true, Ordering::Relaxed));
         let ticket = hub.depart(line.number(), key, lock, |names| line.subscribe(names));
         match ask_over(&line, &call).await {
             Ok(claimed) => {
@@ -267,6 +272,7 @@ impl Checkup {
         }
         let silence = pulse.outage(unanswered);
         hub.outlasts(silence, || error(silence));
+        hub.look_again();
         let is_quiet = pulse.is_quiet(hub.pace().quiet) && hub.has_subscribers();
         if pulse.was_given_up() || is_quiet {
             line.ping();

@@ -34,6 +34,7 @@ both! {
     a_server_that_is_in_no_cluster_says_so
     a_watch_of_a_dead_cluster_ends
     nothing_is_left_of_a_store
+    servers_that_name_each_other_are_not_asked_all_the_time
 }
 
 fn slot_of(cluster: &Cluster, key: &str) -> u16 {
@@ -468,4 +469,43 @@ fn a_winner_among_threads_makes_two_trips_and_a_loser_one() {
         assert_eq!(loser.join().unwrap(), Source::Awaited);
     });
     two_trips_and_one(&proxies);
+}
+
+/// As after a move that was told to one of them only.
+fn servers_that_name_each_other_are_not_asked_all_the_time(open: Open) {
+    let cluster = Cluster::new(3);
+    let store = open(&cluster.url());
+    let key = key_of(&cluster, 0);
+    let slot = slot_of(&cluster, &key).to_string();
+    let ids: Vec<String> = cluster
+        .primaries()
+        .iter()
+        .map(|primary| primary.command(&["CLUSTER", "MYID"]).unwrap())
+        .collect();
+    let first = &cluster.primaries()[0];
+    first
+        .command::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &ids[1]])
+        .unwrap();
+    let watch = common::watch_for(&store, &key, LONG);
+    let looks = || -> u64 {
+        let refused = |primary: &RedisServer| -> Option<u64> {
+            let errors: String = primary.command(&["INFO", "errorstats"]).unwrap();
+            let (_, count) = errors.split_once("errorstat_MOVED:count=")?;
+            count.lines().next()?.parse().ok()
+        };
+        cluster.primaries().iter().filter_map(refused).sum()
+    };
+    until("a look", || (looks() > 0).then_some(()));
+    let before = looks();
+    thread::sleep(Duration::from_secs(1));
+    let number = looks() - before;
+    assert!(number < 30, "{number} looks in a second");
+    // It is put right.
+    for primary in cluster.primaries() {
+        primary
+            .command::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &ids[1]])
+            .unwrap();
+    }
+    let revision = fill(&store, &key, Revision::NEVER, "value");
+    hears(&watch, revision);
 }

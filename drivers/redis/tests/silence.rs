@@ -15,7 +15,7 @@ use oneflight_redis::RedisStore;
 use oneflight_store::conformance::Waited;
 use oneflight_store::{Revision, Store as _, StoreError, WatchEvent};
 use oneflight_test_servers::time::until;
-use oneflight_test_servers::{Cluster, Direction, Proxy, RedisServer};
+use oneflight_test_servers::{Cluster, Config, Direction, Proxy, RedisServer};
 
 type Open = fn(&str) -> Opened;
 
@@ -26,6 +26,7 @@ both! {
     who_waits_for_the_first_connection_waits_no_longer
     who_comes_after_a_long_rest_has_all_its_patience
     only_for_the_impatient_a_server_is_asked_often
+    a_server_that_cannot_answer_now_is_noticed_by_the_impatient
 }
 
 const SHORT: Duration = Duration::from_millis(500);
@@ -248,5 +249,25 @@ fn a_cluster_that_says_nothing_is_noticed_by_the_impatient() {
     ends_soon(&hasty, since, OF_CONNECTION);
     cluster.primaries().iter().for_each(RedisServer::resume);
     is_told(&patient);
+    assert_eq!(end(&patient.events()), None);
+}
+
+/// It is there, and connections to it are made: but what is asked is refused for now.
+fn a_server_that_cannot_answer_now_is_noticed_by_the_impatient(open: Open) {
+    let server = Config::new().line("lua-time-limit 20").start();
+    let store = open(&server.url());
+    let patient = watch_for(&store, "key", LONG);
+    is_told(&patient);
+    thread::scope(|scope| {
+        scope.spawn(|| server.command::<()>(&["EVAL", "while true do end", "0"]));
+        until("the script", || server.command::<()>(&["GET", "a"]).err());
+        let since = Instant::now();
+        let hasty = watch_for(&store, "other", SHORT);
+        ends_soon(&hasty, since, OF_ANSWER);
+        server.command::<()>(&["SCRIPT", "KILL"]).unwrap();
+    });
+    let other = open(&server.url());
+    let revision = fill(&other, "key", Revision::NEVER, "value");
+    hears(&patient, revision);
     assert_eq!(end(&patient.events()), None);
 }

@@ -102,17 +102,15 @@ impl Up {
         Ok(())
     }
 
-    /// Sends all that is queued. For the thread that writes.
+    /// Sends all that is queued by now. For the thread that writes: it has more to do, however much is queued
+    /// meanwhile, for which it is woken again.
     pub(crate) fn flush(&self) {
-        loop {
-            let unsent = std::mem::take(&mut self.queue().unsent);
-            if unsent.is_empty() && !self.wire().has_unsent() {
-                return;
-            }
-            if let Err(error) = self.wire().send(&unsent) {
-                self.lose(fault::of_connection(&self.0.place, &error.into()));
-                return;
-            }
+        let unsent = std::mem::take(&mut self.queue().unsent);
+        if unsent.is_empty() && !self.wire().has_unsent() {
+            return;
+        }
+        if let Err(error) = self.wire().send(&unsent) {
+            self.lose(fault::of_connection(&self.0.place, &error.into()));
         }
     }
 

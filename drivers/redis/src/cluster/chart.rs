@@ -69,7 +69,7 @@ impl<F: Flavour> Chart<F> {
                 let (chart, at) = (chart.clone(), at.clone());
                 server.hub().tell_turns(move |turn| {
                     if let Some(chart) = chart.upgrade() {
-                        chart.turned(turn, &at);
+                        chart.doubted(turn, &at);
                     }
                 });
                 Arc::new(server)
@@ -166,15 +166,25 @@ impl<F: Flavour> Chart<F> {
         self.lock().hint.take()
     }
 
-    /// A server has said that another one is to be asked.
+    /// A server has said that another one is to be asked: what a call is told holds from now on.
     pub(super) fn turned(&self, turn: &Turn, said_by: &Address) {
         if let Turn::Moved { slot, to } = turn
             && let Some(to) = Address::of(to, &said_by.host)
         {
-            self.roster.moved(*slot, to.clone());
-            self.lock().hint = Some(to);
+            self.roster.moved(*slot, to);
         }
-        self.lock().wanted += 1;
+        self.doubted(turn, said_by);
+    }
+
+    /// The same, told to a watch: a survey is to find out who keeps the slot. For a call gives up after some
+    /// moves, and a watch would go to and fro for ever between servers that name each other.
+    fn doubted(&self, turn: &Turn, said_by: &Address) {
+        let mut state = self.lock();
+        if let Turn::Moved { to, .. } = turn {
+            state.hint = Address::of(to, &said_by.host);
+        }
+        state.wanted += 1;
+        drop(state);
         self.ring();
     }
 }

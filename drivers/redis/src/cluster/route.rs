@@ -1,6 +1,7 @@
 //! A store on a cluster: each call goes to the server that keeps its key.
 
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -145,7 +146,9 @@ impl<F: Flavour> Cluster<F> {
 
     pub(crate) async fn claim(&self, request: &ClaimRequest) -> Result<Claim, StoreError> {
         let slot = self.slot(&places(&request.key, &request.lock))?;
-        let ask = |server: Arc<F::Server>| async move { line::claim(&*server, request).await };
+        let sent = &AtomicBool::new(false);
+        let ask =
+            |server: Arc<F::Server>| async move { line::claim(&*server, request, sent).await };
         self.route(slot, true, ask).await
     }
 

@@ -7,6 +7,7 @@ use oneflight_store::{KeyState, LockState, StoreError, WatchEvent, Watcher};
 
 use super::Pair;
 use crate::slot::Slot;
+use crate::times::SHORTEST_OUTAGE;
 
 /// Whether something is subscribed.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub(super) struct Hearer {
     part: Part,
     pair: Pair,
     patience: Duration,
-    /// Has been told how things stand, since the channel is subscribed.
-    told: bool,
+    /// Since when it has not been told how things stand, if that is so.
+    untold: Option<Instant>,
 }
 
 impl Hearer {
@@ -49,12 +50,27 @@ impl Hearer {
             part,
             pair,
             patience,
-            told: false,
+            untold: Some(Instant::now()),
         }
     }
 
+    fn is_told(&self) -> bool {
+        self.untold.is_none()
+    }
+
+    /// What it was told need not be so any more.
+    fn doubts(&mut self) {
+        self.untold.get_or_insert_with(Instant::now);
+    }
+
+    fn is_impatient(&self, now: Instant) -> bool {
+        let patience = self.patience.max(SHORTEST_OUTAGE);
+        let waits = |since| now.saturating_duration_since(since) >= patience;
+        self.untold.is_some_and(waits) && self.slot.is_open()
+    }
+
     fn tell(&mut self, event: WatchEvent) {
-        self.told = true;
+        self.untold = None;
         if let Some(watcher) = self.slot.get() {
             watcher.notify(event);
         }
@@ -158,7 +174,7 @@ impl Channel {
         self.standing = Standing::No;
         self.key.state = None;
         self.lock.state = None;
-        self.hearers.iter_mut().for_each(|it| it.told = false);
+        self.hearers.iter_mut().for_each(Hearer::doubts);
         self.has_hearers()
     }
 
@@ -203,6 +219,18 @@ impl Channel {
             .hearers
             .extract_if(.., |it| it.patience <= outage && it.slot.is_open());
         taken.extend(gone.map(|hearer| hearer.slot));
+    }
+
+    /// Those who have not been told how things stand for longer than they are patient.
+    pub(super) fn untold(&self, now: Instant) -> impl Iterator<Item = Arc<Slot<dyn Watcher>>> {
+        let untold = self.hearers.iter().filter(move |it| it.is_impatient(now));
+        untold.map(|it| Arc::clone(&it.slot))
+    }
+
+    /// A watch is in the channels of its key and of its lock.
+    pub(super) fn drop_hearers(&mut self, gone: &[Arc<Slot<dyn Watcher>>]) {
+        let is_gone = |it: &Hearer| gone.iter().any(|slot| Arc::ptr_eq(slot, &it.slot));
+        self.hearers.retain(|it| !is_gone(it));
     }
 
     /// Of the least patient who hears.
@@ -256,7 +284,7 @@ impl Channel {
     /// How the key stands, to those who do not know.
     pub(super) fn learn_key(&mut self, key: &KeyState) {
         self.key.set(key.clone());
-        for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
+        for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.is_told()) {
             hearer.tell(WatchEvent::Key(key.clone()));
         }
     }
@@ -264,7 +292,7 @@ impl Channel {
     /// How the lock stands, to those who do not know.
     pub(super) fn learn_lock(&mut self, lock: &LockState) {
         self.lock.set(lock.clone());
-        for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
+        for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.is_told()) {
             hearer.tell(WatchEvent::Lock(lock.clone()));
         }
     }
@@ -293,7 +321,7 @@ impl Channel {
         self.key.state = None;
         self.hearers(Part::Key)
             .map(|hearer| {
-                hearer.told = false;
+                hearer.doubts();
                 hearer.pair.clone()
             })
             .collect()

@@ -60,8 +60,11 @@ struct State {
     channels: HashMap<Arc<str>, Channel>,
     /// Those of them that may not have been asked for.
     unasked: Vec<Arc<str>>,
-    /// What the server is to be asked for.
+    /// What the server is to be asked for, and in a while once more.
     looks: Vec<Pair>,
+    again: Vec<Pair>,
+    /// Why it could not be asked, or did not answer, if that is so.
+    trouble: Option<StoreError>,
 }
 
 /// Taken when a question is sent: whether the answer may count.
@@ -84,6 +87,8 @@ impl Hub {
                 channels: HashMap::new(),
                 unasked: Vec::new(),
                 looks: Vec::new(),
+                again: Vec::new(),
+                trouble: None,
             }),
             closed: Mutex::new(Vec::new()),
         }
@@ -310,6 +315,8 @@ impl Hub {
         }
         state.connection = None;
         state.looks.clear();
+        state.again.clear();
+        state.trouble = Some(error.clone());
         state.channels.retain(|_, channel| channel.lost());
         state.unasked = state.channels.keys().map(Arc::clone).collect();
         let stood = matches!(state.changes, Standing::Stands);
@@ -361,6 +368,36 @@ impl Hub {
         if outage >= patience.max(SHORTEST_OUTAGE) {
             self.out_of_reach(outage, &error());
         }
+        self.end_untold();
+    }
+
+    /// A server may be there, and connected, and not say how things stand: because it is loading, or a script
+    /// keeps it busy, or its cluster is down. Those whose patience is over by now are told so.
+    fn end_untold(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let untold: Vec<_> = state
+            .channels
+            .values()
+            .flat_map(|it| it.untold(now))
+            .collect();
+        if untold.is_empty() {
+            return;
+        }
+        for channel in state.channels.values_mut() {
+            channel.drop_hearers(&untold);
+        }
+        let unknown = || StoreError::unavailable("the server does not say how things stand");
+        let error = state.trouble.clone().unwrap_or_else(unknown);
+        tell_ended(untold, &error);
+    }
+
+    /// What could not be looked at is to be looked at once more. To be asked with each tick: not sooner, for who
+    /// cannot answer now is not to be asked all the time.
+    pub(crate) fn look_again(&self) {
+        let mut state = self.lock();
+        let again = std::mem::take(&mut state.again);
+        state.looks.extend(again);
     }
 
     /// This channel was asked for together with others, of which one is refused: `subscribe` queues the
@@ -415,10 +452,11 @@ impl Hub {
         let mut state = self.lock();
         if matches!(error, StoreError::Unavailable(_)) {
             // Again, when the connection is back, or the server ready, if anybody still watches.
+            state.trouble = Some(error.clone());
             let pair = (key, lock);
             let channel = state.channels.get(&self.channels.key(&pair.0));
             if channel.is_some_and(|channel| channel.pairs().any(|it| it == pair)) {
-                state.looks.push(pair);
+                state.again.push(pair);
             }
         } else {
             state.end(&key, &lock, error);
@@ -428,6 +466,7 @@ impl Hub {
     /// A question has been answered like this.
     pub(crate) fn learn(&self, Ticket(places): Ticket, key: Option<KeyState>, lock: &LockState) {
         let mut state = self.lock();
+        state.trouble = None;
         for (name, part, epoch, pushes) in places {
             let Some(channel) = state.channels.get_mut(&name) else {
                 continue;
@@ -522,6 +561,7 @@ impl State {
     }
 
     fn look_at_all(&mut self) {
+        self.again.clear();
         self.looks = self.channels.values().flat_map(Channel::pairs).collect();
     }
 

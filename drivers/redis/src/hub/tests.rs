@@ -10,6 +10,7 @@ use super::{Hub, LINGER};
 use crate::layout::Channels;
 use crate::message::Push;
 use crate::pace::Pace;
+use crate::times::SHORTEST_OUTAGE;
 
 const KEY: &str = "key";
 const LOCK: &str = "_dust:sf/key";
@@ -239,9 +240,13 @@ fn what_nobody_watches_any_more_is_not_looked_at_again() {
     let error = StoreError::unavailable("not now");
     let failed = || scene.hub.look_failed((KEY.into(), LOCK.into()), &error);
     failed();
+    // Not at once: it cannot be looked at just now.
+    assert_eq!(scene.looks(), 0);
+    scene.hub.look_again();
     assert_eq!(scene.looks(), 1);
     drop(watch);
     failed();
+    scene.hub.look_again();
     assert_eq!(scene.looks(), 0);
 }
 
@@ -304,6 +309,36 @@ fn an_outage_ends_the_watches_of_those_whose_patience_is_over() {
     assert_eq!(ended(800), 1);
     assert_eq!(ended(800), 0);
     assert_eq!(ended(5_000), 1);
+}
+
+#[test]
+fn who_is_not_told_how_things_stand_is_told_in_time_that_they_are_not_known() {
+    let scene = Scene::connected();
+    let error = StoreError::unavailable("loading");
+    let look = || {
+        scene.hub.look_again();
+        scene.looks();
+        scene.hub.look_failed((KEY.into(), LOCK.into()), &error);
+        let healthy = || unreachable!("it answers");
+        scene.hub.outlasts(Duration::ZERO, healthy);
+    };
+    let _patient = scene.watch_for(Duration::from_secs(60));
+    let begun = Instant::now();
+    let _hasty = scene.watch_for(SHORTEST_OUTAGE);
+    look();
+    assert_eq!(scene.heard(), []);
+    while begun.elapsed() < SHORTEST_OUTAGE {
+        std::thread::yield_now();
+    }
+    look();
+    assert_eq!(scene.heard(), [WatchEvent::Ended(error.clone())]);
+    // The patient one is told once it is known.
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    scene.hub.learn(ticket, Some(nothing(5)), &LockState::Free);
+    assert_eq!(revisions(&scene.heard()), [5]);
+    look();
+    assert_eq!(scene.heard(), []);
 }
 
 #[test]

@@ -1,4 +1,5 @@
--- KEYS: value, lock. ARGV: seen, ttl, attempt, holder, key, limit, channel of the lock.
+-- KEYS: value, lock. ARGV: seen, ttl, attempt, holder, key, limit, channel of the lock, 1 if the
+-- answer to the same was lost.
 local now = clock()
 local value = value_of(KEYS[1])
 if not value then return foreign(KEYS[1]) end
@@ -12,8 +13,8 @@ local is_own = of and of[1] == ARGV[3]
 if is_there(value, now) and last > tonumber(ARGV[1]) then
   local entry = entry_of(KEYS[1], value, now)
   if not entry then return foreign(KEYS[1]) end
-  -- Asked again, for the answer was lost: nobody would give back what was granted then.
-  if is_own then
+  -- Nobody would give back what was granted then.
+  if is_own and ARGV[8] == '1' then
     free(KEYS[2])
     tell(ARGV[7], '', 'f', '')
   end
