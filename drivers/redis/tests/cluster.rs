@@ -34,6 +34,7 @@ both! {
     a_server_that_is_in_no_cluster_says_so
     a_watch_of_a_dead_cluster_ends
     nothing_is_left_of_a_store
+    who_listens_on_is_told_of_the_end
     servers_that_name_each_other_are_not_asked_all_the_time
 }
 
@@ -340,6 +341,21 @@ fn nothing_is_left_of_a_store(open: Open) {
     until("the end of all connections", || {
         clients().is_empty().then_some(())
     });
+}
+
+fn who_listens_on_is_told_of_the_end(open: Open) {
+    let cluster = Cluster::new(2);
+    let store = open(&cluster.url());
+    let watches = [0, 1].map(|primary| watch(&store, &key_of(&cluster, primary)));
+    let changes = listen(&store);
+    let stands = |it: &[Change]| it.contains(&Change::Connected).then_some(());
+    changes.until("the stream", stands);
+    drop(store);
+    for heard in watches {
+        heard.until("the end", |events| ended(events).then_some(()));
+    }
+    let is_gap = |change: &Change| matches!(change, Change::Gap(StoreError::Unavailable(_)));
+    changes.until("the gap", |it| it.last().is_some_and(is_gap).then_some(()));
 }
 
 /// As with a single server: on one thread, where what is sent together cannot be torn apart.

@@ -34,7 +34,7 @@ impl Flavour for Threads {
     type Server = Node;
     type Task = Task;
 
-    const ENDED: &'static str = "the store is closed";
+    const ENDED: &'static str = "the thread that asks who keeps what has ended";
 
     fn server(&self, source: Source) -> Node {
         Node::new(source)

@@ -23,6 +23,8 @@ pub(super) struct Chart<F: Flavour> {
 #[derive(Default)]
 struct State {
     is_kept: bool,
+    /// The store is.
+    is_closed: bool,
     /// How many surveys were asked for, and how many of these are made.
     wanted: u64,
     made: u64,
@@ -49,11 +51,17 @@ impl<F: Flavour> Drop for Kept<F> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.is_kept = false;
+        let is_closed = state.is_closed;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         for (_, caller) in waiting {
             // Who has given up does not listen.
             drop(caller.send(Err(self.0.unavailable(F::ENDED))));
+        }
+        if is_closed {
+            self.0
+                .roster
+                .ended(&self.0.unavailable("the store is closed"));
         }
     }
 }
@@ -97,6 +105,11 @@ impl<F: Flavour> Chart<F> {
 
     pub(super) fn is_kept(&self) -> bool {
         self.lock().is_kept
+    }
+
+    /// The store is closed: once nobody makes surveys any more, all who listen are told so.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
     }
 
     /// There may be something to do.

@@ -243,6 +243,18 @@ impl<M: Member> Roster<M> {
         }
     }
 
+    /// Nothing will be heard any more: all who listen are told so.
+    pub(crate) fn ended(&self, error: &StoreError) {
+        let state = self.lock();
+        let watches = state.watches.values();
+        for watch in watches.filter(|watch| !watch.relay.is_over()) {
+            watch.relay.end(error.clone());
+        }
+        for Listening { stream, .. } in state.streams.values() {
+            stream.end(error.clone());
+        }
+    }
+
     fn member(&self, state: &mut State<M>, at: &Address) -> Arc<M> {
         if let Some(member) = state.members.get(at) {
             return Arc::clone(member);
@@ -451,6 +463,26 @@ mod tests {
         roster.out_of_reach(after(10), &error);
         assert!(!roster.has_lost());
         assert_eq!(*events.lock().unwrap(), [WatchEvent::Ended(error)]);
+    }
+
+    #[test]
+    fn all_who_listen_are_told_of_the_end() {
+        let roster = roster();
+        let (events, watcher) = heard::<WatchEvent>();
+        let (changes, listener) = heard::<Change>();
+        let _stream = roster.listen(listener);
+        learn(&roster, &["a"]);
+        let watcher: Arc<dyn Watcher> = watcher;
+        let watch = |slot| roster.watch(slot, "key".into(), "lock".into(), Arc::clone(&watcher));
+        let _watches = [1, 2].map(watch);
+        changes.lock().unwrap().clear();
+        let error = StoreError::unavailable("closed");
+        for _ in 0..2 {
+            roster.ended(&error);
+        }
+        let ended = WatchEvent::Ended(error.clone());
+        assert_eq!(*events.lock().unwrap(), [ended.clone(), ended]);
+        assert_eq!(*changes.lock().unwrap(), [Change::Gap(error)]);
     }
 
     #[test]

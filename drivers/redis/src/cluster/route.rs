@@ -32,6 +32,13 @@ pub(crate) struct Cluster<F: Flavour> {
     task: Mutex<Option<F::Task>>,
 }
 
+impl<F: Flavour> Drop for Cluster<F> {
+    fn drop(&mut self) {
+        // And then the task is dropped.
+        self.chart.close();
+    }
+}
+
 impl<F: Flavour> Cluster<F> {
     pub(crate) fn new(seeds: Seeds, flavour: F) -> Self {
         Self {

@@ -72,6 +72,15 @@ impl Stream {
         legs
     }
 
+    /// Nothing will be heard any more.
+    pub(super) fn end(&self, error: StoreError) {
+        let mut state = self.state();
+        state.legs.clear();
+        if std::mem::take(&mut state.stands) {
+            self.tell(Change::Gap(error));
+        }
+    }
+
     fn stand(&self, state: &mut State) {
         if !state.stands && !state.legs.is_empty() && state.legs.values().all(|stands| *stands) {
             state.stands = true;
