@@ -238,6 +238,8 @@ pub(crate) struct Checkup {
     last: Instant,
     /// For how long nothing had been answered by then.
     unanswered: Duration,
+    /// When it was last asked whether somebody is there.
+    pinged: Option<Instant>,
 }
 
 impl Checkup {
@@ -246,7 +248,13 @@ impl Checkup {
         Self {
             last: Instant::now(),
             unanswered: Duration::ZERO,
+            pinged: None,
         }
+    }
+
+    /// How long there may have been nobody, now that the connection is lost.
+    pub(crate) fn silence(&self, pulse: &Pulse) -> Duration {
+        pulse.outage(pulse.unanswered().max(self.unanswered))
     }
 
     /// When the next [`tick`](Self::tick) is due: earlier than it was, once somebody watches who is less
@@ -273,8 +281,13 @@ impl Checkup {
         let silence = pulse.outage(unanswered);
         hub.outlasts(silence, || error(silence));
         hub.look_again();
-        let is_quiet = pulse.is_quiet(hub.pace().quiet) && hub.has_subscribers();
+        // Once: the answer to an earlier one may be on its way.
+        let is_asked = self
+            .pinged
+            .is_some_and(|pinged| pulse.unheard() >= pinged.elapsed());
+        let is_quiet = pulse.unheard() > hub.pace().quiet && !is_asked && hub.has_subscribers();
         if pulse.was_given_up() || is_quiet {
+            self.pinged = Some(self.last);
             line.ping();
         }
         hub.leave_idle(self.last, |names| line.unsubscribe(names));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::times::SHORTEST_OUTAGE;
+
 /// Questions under way, and when anything was last heard. A server answers in order, so as long as it
 /// answers anything it is alive.
 pub(crate) struct Pulse {
@@ -76,8 +78,9 @@ impl Pulse {
         Duration::from_millis(self.now().saturating_sub(moment))
     }
 
-    /// How long nothing was heard.
-    fn unheard(&self) -> Duration {
+    /// How long nothing was heard. Not even of what is under way: but who asked may be too busy to hear the
+    /// answer.
+    pub(crate) fn unheard(&self) -> Duration {
         self.since(self.heard.load(Ordering::Relaxed))
     }
 
@@ -91,8 +94,11 @@ impl Pulse {
     }
 
     /// How long there may have been nobody, if what was asked is unanswered for so long: who is silent was
-    /// asked halfway, and had as long to answer.
+    /// asked halfway, and had as long to answer. An answer may take [`SHORTEST_OUTAGE`].
     pub(crate) fn outage(&self, unanswered: Duration) -> Duration {
+        if unanswered < SHORTEST_OUTAGE {
+            return Duration::ZERO;
+        }
         self.unheard().min(unanswered.saturating_mul(2))
     }
 
@@ -100,10 +106,5 @@ impl Pulse {
     /// whether there is still somebody, so that is to be asked.
     pub(crate) fn was_given_up(&self) -> bool {
         self.given_up.swap(false, Ordering::Relaxed)
-    }
-
-    /// Nothing was heard for longer than this, and nothing is under way.
-    pub(crate) fn is_quiet(&self, limit: Duration) -> bool {
-        self.underway.load(Ordering::Relaxed) == 0 && self.unheard() > limit
     }
 }

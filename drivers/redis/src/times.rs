@@ -19,6 +19,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(500);
 /// How often at most, however impatient they are.
 pub(crate) const SHORTEST_TICK: Duration = Duration::from_millis(50);
 
+/// How often at least, where nobody is woken by who comes and is less patient.
+pub(crate) const UNASKED_TICK: Duration = Duration::from_millis(100);
+
 /// What is shorter is no outage, however impatient they are: it may be the way to the server that takes so
 /// long.
 pub(crate) const SHORTEST_OUTAGE: Duration = Duration::from_millis(250);

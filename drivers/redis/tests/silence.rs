@@ -6,7 +6,9 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ both! {
     who_comes_after_a_long_rest_has_all_its_patience
     only_for_the_impatient_a_server_is_asked_often
     a_server_that_cannot_answer_now_is_noticed_by_the_impatient
+    who_watches_while_nobody_reads_waits_no_longer
 }
 
 const SHORT: Duration = Duration::from_millis(500);
@@ -177,6 +180,45 @@ fn only_for_the_impatient_a_server_is_asked_often(open: Open) {
     until("questions", || (pings(0) >= 8).then_some(()));
     assert!(pings(1) <= last + 2, "{} after {last}", pings(1));
     drop(hasty);
+}
+
+/// A value is on its way that no buffer holds.
+fn who_watches_while_nobody_reads_waits_no_longer(open: Open) {
+    let server = RedisServer::new();
+    let store = open(&server.url());
+    let [patient, hasty] = [LONG, SHORT].map(|patience| watch_for(&store, "key", patience));
+    is_told(&patient);
+    is_told(&hasty);
+    server.pause();
+    thread::scope(|scope| {
+        let since = Instant::now();
+        let large = vec![b'x'; 12 << 20];
+        let put = scope.spawn(|| store.put("large".into(), large.into(), None, Revision::NEVER));
+        ends_soon(&hasty, since, OF_ANSWER);
+        server.resume();
+        put.join().unwrap().unwrap();
+    });
+    let revision = fill(&store, "key", Revision::NEVER, "value");
+    hears(&patient, revision);
+    assert_eq!(end(&patient.events()), None);
+}
+
+/// Who has asked may not look at the answer: that is no fault of the server.
+#[tokio::test(flavor = "current_thread")]
+async fn an_answer_that_nobody_takes_is_no_silence() {
+    let server = RedisServer::new();
+    let store = RedisStore::open(server.url()).unwrap();
+    let opened: Opened = Arc::new(Waited::new(store.clone()));
+    let hasty = watch_for(&opened, "key", SHORT);
+    while hasty.events().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut read = pin!(store.read("key".into()));
+    let mut nobody = Context::from_waker(Waker::noop());
+    assert!(read.as_mut().poll(&mut nobody).is_pending());
+    tokio::time::sleep(3 * SHORT).await;
+    assert_eq!(end(&hasty.events()), None);
+    read.await.unwrap();
 }
 
 /// The answer is there when the thread has time to look at it.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{LONG, Opened, fill, granted, lease, listen, request, watch};
 use oneflight_redis::RedisStore;
 use oneflight_store::{Revision, Store, WatchEvent};
-use oneflight_test_servers::time::until;
+use oneflight_test_servers::time::{BOUND, until};
 use oneflight_test_servers::{Proxy, RedisServer};
 use oneflight_tokio::{Landing, SingleFlight, Source};
 use tokio::sync::oneshot;
@@ -220,11 +220,19 @@ async fn a_hundred_renewals<S: Store>(open: impl Fn(String) -> S) {
     };
     renew(LONG).await;
     proxy.count_anew();
-    renew(LONG).await;
+    // All are under way before the first is answered.
+    server.pause();
+    let all_are_sent = async {
+        while proxy.traffic().sent(&["EVALSHA"]) < 100 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.resume();
+    };
+    let renewed = futures_util::future::join(renew(LONG), all_are_sent);
+    tokio::time::timeout(BOUND, renewed).await.unwrap();
     let traffic = proxy.traffic();
     assert_eq!(traffic.sent(&["EVALSHA"]), 100);
-    // A hundred requests are more than one packet may hold.
-    assert!(traffic.trips <= 3, "{traffic:?}");
+    assert_eq!(traffic.trips, 1, "{traffic:?}");
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
@@ -24,6 +24,7 @@ use crate::line::{self, Checkup, Line};
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::source::Source;
+use crate::times::UNASKED_TICK;
 
 /// What the thread and the calls share.
 pub(crate) struct Link {
@@ -130,8 +131,9 @@ impl Link {
             let delay = match self.during(&outage, || self.connect(number)) {
                 Ok(up) => {
                     let made = Instant::now();
-                    let error = self.serve(&up);
-                    let silence = up.pulse().outage(up.pulse().unanswered());
+                    let mut checkup = Checkup::new();
+                    let error = self.serve(&up, &mut checkup);
+                    let silence = checkup.silence(up.pulse());
                     self.phase().up = None;
                     up.lose(error.clone());
                     self.hub.disconnected(number, &error);
@@ -152,18 +154,21 @@ impl Link {
     fn during<T>(&self, outage: &Outage, act: impl FnOnce() -> T) -> T {
         let (end, ended) = channel::<()>();
         let tell = move || {
-            let is_on = |tick| ended.recv_timeout(tick) == Err(RecvTimeoutError::Timeout);
-            while is_on(self.hub.pace().tick) {
+            // This one is not woken when somebody comes who is less patient.
+            let tick = || self.hub.pace().tick.min(UNASKED_TICK);
+            while ended.recv_timeout(tick()) == Err(RecvTimeoutError::Timeout) {
                 outage.lasts(&self.hub, &self.place);
             }
         };
         thread::scope(move |scope| {
             let thread = thread::Builder::new().name("oneflight-wait".to_owned());
             // Without it, they are told when this is done.
-            drop(thread.spawn_scoped(scope, tell));
-            // Dropped with this closure, which ends the thread.
-            let _end = end;
-            act()
+            let telling = thread.spawn_scoped(scope, tell);
+            let done = act();
+            drop(end);
+            // What is done is done, also when a watcher has panicked.
+            drop(telling.map(ScopedJoinHandle::join));
+            done
         })
     }
 
@@ -199,7 +204,7 @@ impl Link {
     }
 
     /// Until the connection is lost, and why.
-    fn serve(&self, up: &Up) -> StoreError {
+    fn serve(&self, up: &Up, checkup: &mut Checkup) -> StoreError {
         self.hub.connected(up.number());
         let waker = Waker::from(Arc::clone(&self.bell));
         let mut context = Context::from_waker(&waker);
@@ -207,7 +212,6 @@ impl Link {
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut looks);
         self.tell(&Ok(up.clone()));
-        let mut checkup = Checkup::new();
         loop {
             if self.bell.is_over() {
                 return self.closed();
@@ -222,7 +226,14 @@ impl Link {
             }
             self.start_wanted(up, &mut looks);
             while let Poll::Ready(Some(())) = looks.poll_next_unpin(&mut context) {}
-            up.flush();
+            let mut meanwhile = || match self.bell.is_over() {
+                true => Err(self.closed()),
+                false if Instant::now() >= checkup.due(&self.hub) => checkup.tick(up),
+                false => Ok(()),
+            };
+            if let Err(error) = up.flush(&mut meanwhile) {
+                return error;
+            }
             self.bell.wait_until(checkup.due(&self.hub));
         }
     }

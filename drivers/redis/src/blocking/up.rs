@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use futures_channel::oneshot;
 use oneflight_store::StoreError;
@@ -15,6 +16,7 @@ use crate::hub::Hub;
 use crate::line::{self, Line};
 use crate::message::Push;
 use crate::pulse::{Pulse, Question};
+use crate::times::RESPONSE_TIMEOUT;
 
 #[derive(Clone)]
 pub(crate) struct Up(Arc<Inner>);
@@ -103,15 +105,37 @@ impl Up {
     }
 
     /// Sends all that is queued by now. For the thread that writes: it has more to do, however much is queued
-    /// meanwhile, for which it is woken again.
-    pub(crate) fn flush(&self) {
+    /// meanwhile, for which it is woken again; and does some of it while a server takes its time.
+    pub(crate) fn flush(
+        &self,
+        meanwhile: &mut impl FnMut() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let unsent = std::mem::take(&mut self.queue().unsent);
         if unsent.is_empty() && !self.wire().has_unsent() {
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.wire().send(&unsent) {
-            self.lose(fault::of_connection(&self.0.place, &error.into()));
+        let error = |error: io::Error| fault::of_connection(&self.0.place, &error.into());
+        let sealed = self.wire().seal(&unsent).map_err(error)?;
+        let mut left = &*sealed;
+        let mut last = Instant::now();
+        while !left.is_empty() {
+            match self.wire().send_some(left).map_err(error)? {
+                0 if last.elapsed() > RESPONSE_TIMEOUT => {
+                    return Err(error(io::ErrorKind::TimedOut.into()));
+                }
+                0 => {}
+                count => {
+                    left = left.get(count..).unwrap_or_default();
+                    last = Instant::now();
+                    // Somebody reads what is too much to be sent in one go.
+                    if !left.is_empty() {
+                        self.0.pulse.beat();
+                    }
+                }
+            }
+            meanwhile()?;
         }
+        Ok(())
     }
 
     /// The server has said something. For the thread that reads.

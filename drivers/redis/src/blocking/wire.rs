@@ -1,5 +1,6 @@
 //! The connection as bytes: made, let in, written by one thread and read by another.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use super::socket::{Socket, left};
 #[cfg(feature = "tls")]
 use super::tls::Session;
 use crate::pulse::Pulse;
-use crate::times::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+use crate::times::{CONNECT_TIMEOUT, SHORTEST_TICK};
 
 /// How much is read in one go.
 #[cfg(feature = "tls")]
@@ -119,7 +120,7 @@ impl Wire {
         let mut inbound = Inbound::new();
         wire.ask(&mut inbound, pulse, &hello(info.redis_settings()), until)?;
         wire.socket.set_read_timeout(None)?;
-        wire.socket.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        wire.socket.set_write_timeout(Some(SHORTEST_TICK))?;
         Ok((wire, inbound))
     }
 
@@ -148,7 +149,7 @@ impl Wire {
         for command in commands {
             command.write_packed_command(&mut words);
         }
-        self.send(&words)?;
+        (&self.socket).write_all(&self.seal(&words)?)?;
         let mut last = Value::Nil;
         for _ in commands {
             let answer = inbound.next_until(self, pulse, Some(until))?;
@@ -210,13 +211,24 @@ impl Wire {
         false
     }
 
-    /// Waits until it is on its way, but not for ever. For one thread at a time.
-    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    /// As it goes over the wire, with what is to be sent besides. For one thread at a time, which sends all
+    /// of it or loses the connection.
+    pub(crate) fn seal<'a>(&self, bytes: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
         #[cfg(feature = "tls")]
         if let Some(session) = &self.session {
-            return (&self.socket).write_all(&session.seal(bytes)?);
+            return session.seal(bytes).map(Cow::Owned);
         }
-        (&self.socket).write_all(bytes)
+        Ok(Cow::Borrowed(bytes))
+    }
+
+    /// Sends some of it; how much, which may be nothing while the server does not read.
+    pub(crate) fn send_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        match (&self.socket).write(bytes) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => Ok(0),
+            sent => sent,
+        }
     }
 
     /// Ends whatever is read or written at this moment.

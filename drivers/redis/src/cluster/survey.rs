@@ -14,7 +14,7 @@ use crate::fault;
 use crate::flavour::{Flavour, Server, before};
 use crate::line::{Line as _, Way as _};
 use crate::pace::Pace;
-use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, TICK};
+use crate::times::{CONNECT_TIMEOUT, FIRST_DELAY, TICK, UNASKED_TICK};
 
 /// How often it is looked whether anything has changed while somebody listens: who only listens is told by
 /// nobody that a key has gone elsewhere.
@@ -76,7 +76,7 @@ impl<F: Flavour> Chart<F> {
     async fn look_out(&self, round: usize) -> Result<(), StoreError> {
         let mut looking = pin!(self.look_around(round));
         loop {
-            let tick = Pace::of(self.roster.patience()).tick;
+            let tick = Pace::of(self.roster.patience()).tick.min(UNASKED_TICK);
             if let Some(found) = before(self.flavour.sleep(tick), looking.as_mut()).await {
                 return found;
             }

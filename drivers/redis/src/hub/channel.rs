@@ -34,8 +34,10 @@ pub(super) struct Hearer {
     part: Part,
     pair: Pair,
     patience: Duration,
-    /// Since when it has not been told how things stand, if that is so.
-    untold: Option<Instant>,
+    /// Has been told how things stand, since the channel is subscribed.
+    told: bool,
+    /// Since when that could not be found out, if that is so.
+    failing: Option<Instant>,
 }
 
 impl Hearer {
@@ -50,27 +52,28 @@ impl Hearer {
             part,
             pair,
             patience,
-            untold: Some(Instant::now()),
+            told: false,
+            failing: None,
         }
     }
 
-    fn is_told(&self) -> bool {
-        self.untold.is_none()
+    fn fails(&mut self) {
+        self.failing.get_or_insert_with(Instant::now);
     }
 
-    /// What it was told need not be so any more.
-    fn doubts(&mut self) {
-        self.untold.get_or_insert_with(Instant::now);
+    /// What is shorter is no outage.
+    fn patience(&self) -> Duration {
+        self.patience.max(SHORTEST_OUTAGE)
     }
 
-    fn is_impatient(&self, now: Instant) -> bool {
-        let patience = self.patience.max(SHORTEST_OUTAGE);
-        let waits = |since| now.saturating_duration_since(since) >= patience;
-        self.untold.is_some_and(waits) && self.slot.is_open()
+    fn is_given_up(&self, now: Instant) -> bool {
+        let is_over = |since| now.saturating_duration_since(since) >= self.patience();
+        self.failing.is_some_and(is_over) && self.slot.is_open()
     }
 
     fn tell(&mut self, event: WatchEvent) {
-        self.untold = None;
+        self.told = true;
+        self.failing = None;
         if let Some(watcher) = self.slot.get() {
             watcher.notify(event);
         }
@@ -174,7 +177,10 @@ impl Channel {
         self.standing = Standing::No;
         self.key.state = None;
         self.lock.state = None;
-        self.hearers.iter_mut().for_each(Hearer::doubts);
+        for hearer in &mut self.hearers {
+            hearer.told = false;
+            hearer.fails();
+        }
         self.has_hearers()
     }
 
@@ -217,20 +223,32 @@ impl Channel {
     ) {
         let gone = self
             .hearers
-            .extract_if(.., |it| it.patience <= outage && it.slot.is_open());
+            .extract_if(.., |it| it.patience() <= outage && it.slot.is_open());
         taken.extend(gone.map(|hearer| hearer.slot));
     }
 
-    /// Those who have not been told how things stand for longer than they are patient.
-    pub(super) fn untold(&self, now: Instant) -> impl Iterator<Item = Arc<Slot<dyn Watcher>>> {
-        let untold = self.hearers.iter().filter(move |it| it.is_impatient(now));
-        untold.map(|it| Arc::clone(&it.slot))
+    /// A look at this pair has failed; whether anybody is to be told of it.
+    pub(super) fn look_failed(&mut self, key: &str, lock: &str) -> bool {
+        let mut is_watched = false;
+        let hearers = self.hearers.iter_mut();
+        for hearer in hearers.filter(|it| *it.pair.0 == *key && *it.pair.1 == *lock) {
+            is_watched = true;
+            // Who knows how things stand is told of what comes.
+            if !hearer.told {
+                hearer.fails();
+            }
+        }
+        is_watched
     }
 
-    /// A watch is in the channels of its key and of its lock.
-    pub(super) fn drop_hearers(&mut self, gone: &[Arc<Slot<dyn Watcher>>]) {
-        let is_gone = |it: &Hearer| gone.iter().any(|slot| Arc::ptr_eq(slot, &it.slot));
-        self.hearers.retain(|it| !is_gone(it));
+    /// Those for whom it could not be found out how things stand for longer than they are patient.
+    pub(super) fn given_up(&self, now: Instant) -> impl Iterator<Item = Arc<Slot<dyn Watcher>>> {
+        let given_up = self.hearers.iter().filter(move |it| it.is_given_up(now));
+        given_up.map(|it| Arc::clone(&it.slot))
+    }
+
+    pub(super) fn drop_hearers(&mut self, is_gone: impl Fn(&Arc<Slot<dyn Watcher>>) -> bool) {
+        self.hearers.retain(|it| !is_gone(&it.slot));
     }
 
     /// Of the least patient who hears.
@@ -284,7 +302,7 @@ impl Channel {
     /// How the key stands, to those who do not know.
     pub(super) fn learn_key(&mut self, key: &KeyState) {
         self.key.set(key.clone());
-        for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.is_told()) {
+        for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
             hearer.tell(WatchEvent::Key(key.clone()));
         }
     }
@@ -292,7 +310,7 @@ impl Channel {
     /// How the lock stands, to those who do not know.
     pub(super) fn learn_lock(&mut self, lock: &LockState) {
         self.lock.set(lock.clone());
-        for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.is_told()) {
+        for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
             hearer.tell(WatchEvent::Lock(lock.clone()));
         }
     }
@@ -321,7 +339,7 @@ impl Channel {
         self.key.state = None;
         self.hearers(Part::Key)
             .map(|hearer| {
-                hearer.doubts();
+                hearer.told = false;
                 hearer.pair.clone()
             })
             .collect()

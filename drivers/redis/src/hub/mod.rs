@@ -9,7 +9,7 @@ mod channel;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -368,28 +368,31 @@ impl Hub {
         if outage >= patience.max(SHORTEST_OUTAGE) {
             self.out_of_reach(outage, &error());
         }
-        self.end_untold();
+        self.end_given_up();
     }
 
     /// A server may be there, and connected, and not say how things stand: because it is loading, or a script
     /// keeps it busy, or its cluster is down. Those whose patience is over by now are told so.
-    fn end_untold(&self) {
+    fn end_given_up(&self) {
         let mut state = self.lock();
         let now = Instant::now();
-        let untold: Vec<_> = state
+        let given_up: Vec<_> = state
             .channels
             .values()
-            .flat_map(|it| it.untold(now))
+            .flat_map(|it| it.given_up(now))
             .collect();
-        if untold.is_empty() {
+        if given_up.is_empty() {
             return;
         }
+        let name = |slot: &Arc<Slot<dyn Watcher>>| Arc::as_ptr(slot).cast::<()>();
+        let names: HashSet<_> = given_up.iter().map(name).collect();
         for channel in state.channels.values_mut() {
-            channel.drop_hearers(&untold);
+            // A watch is in the channels of its key and of its lock.
+            channel.drop_hearers(|slot| names.contains(&name(slot)));
         }
         let unknown = || StoreError::unavailable("the server does not say how things stand");
         let error = state.trouble.clone().unwrap_or_else(unknown);
-        tell_ended(untold, &error);
+        tell_ended(given_up, &error);
     }
 
     /// What could not be looked at is to be looked at once more. To be asked with each tick: not sooner, for who
@@ -453,10 +456,14 @@ impl Hub {
         if matches!(error, StoreError::Unavailable(_)) {
             // Again, when the connection is back, or the server ready, if anybody still watches.
             state.trouble = Some(error.clone());
-            let pair = (key, lock);
-            let channel = state.channels.get(&self.channels.key(&pair.0));
-            if channel.is_some_and(|channel| channel.pairs().any(|it| it == pair)) {
-                state.again.push(pair);
+            let mut is_watched = false;
+            for (name, _) in self.places(&key, &lock) {
+                if let Some(channel) = state.channels.get_mut(&name) {
+                    is_watched |= channel.look_failed(&key, &lock);
+                }
+            }
+            if is_watched {
+                state.again.push((key, lock));
             }
         } else {
             state.end(&key, &lock, error);

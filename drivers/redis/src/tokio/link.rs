@@ -92,8 +92,9 @@ pub(crate) async fn keep(kept: Kept) {
         let delay = match connected {
             Ok((up, jobs)) => {
                 let made = Instant::now();
-                let error = link.serve(&up, jobs).await;
-                let silence = up.pulse.outage(up.pulse.unanswered());
+                let mut checkup = Checkup::new();
+                let error = link.serve(&up, jobs, &mut checkup).await;
+                let silence = checkup.silence(&up.pulse);
                 link.phase.send_modify(|phase| phase.up = None);
                 up.lose(error.clone());
                 link.hub.disconnected(number, &error);
@@ -193,13 +194,17 @@ impl Link {
     }
 
     /// Until the connection is lost, and why.
-    async fn serve(&self, up: &Up, mut jobs: mpsc::UnboundedReceiver<Job>) -> StoreError {
+    async fn serve(
+        &self,
+        up: &Up,
+        mut jobs: mpsc::UnboundedReceiver<Job>,
+        checkup: &mut Checkup,
+    ) -> StoreError {
         self.hub.connected(up.number);
         let mut work = FuturesUnordered::new();
         // The first subscription goes ahead of the first calls.
         self.start_wanted(up, &mut work);
         self.phase.send_modify(|phase| phase.up = Some(up.clone()));
-        let mut checkup = Checkup::new();
         let mut tick = pin!(sleep_until(checkup.due(&self.hub).into()));
         loop {
             let due = checkup.due(&self.hub).into();

@@ -210,6 +210,35 @@ fn who_is_held_by_itself_leaves_no_ghost() {
     assert!(world.store().entry("l").is_none(), "a ghost lease");
 }
 
+/// What was sent first is given up, and who asks anew is granted: a snapshot shows that one as well.
+#[test]
+fn who_asks_anew_after_a_ghost_keeps_its_lease() {
+    let mut world = up(1);
+    let label = r#"{"user":"u","host":"h","pid":1,"attempt":"a","ttl_ms":60000}"#;
+    let ask = |world: &mut World| {
+        let lease = lease("l", 60_000, label);
+        world.client(0, |session, now| session.write(now, lease))
+    };
+    ask(&mut world);
+    world.cut(0);
+    world.rest_of_new();
+    world.take(0, 0);
+    world.take(0, 1);
+    world.hear(0);
+    world.rest();
+    assert!(world.store().entry("l").is_none(), "a ghost lease");
+    let anew = ask(&mut world);
+    world.rest();
+    let token = granted(world.answer(0, anew));
+    world.store().compact();
+    world.cut(0);
+    world.rest();
+    world.rest();
+    let entry = world.store().entry("l").cloned();
+    let held = entry.map(|entry| entry.value["token"].as_u64());
+    assert_eq!(held, Some(Some(token)), "given up though it is held");
+}
+
 /// What was sent again is granted and given up, and then what was sent first is granted, too.
 #[test]
 fn who_is_granted_twice_leaves_no_ghost() {

@@ -79,6 +79,14 @@ impl Session {
         }
     }
 
+    /// The same holder has asked once more, and is granted what is not to be given up.
+    fn granted_anew(&mut self, granted: &WrittenOff) {
+        let same = |off: &&mut WrittenOff| off.lock == granted.lock && off.holder == granted.holder;
+        for off in self.written_off.iter_mut().filter(same) {
+            off.granted = off.granted.max(granted.granted);
+        }
+    }
+
     /// The same, if it shows in a snapshot only.
     fn release_ghosts(&mut self, now: Moment) {
         for mut off in std::mem::take(&mut self.written_off) {
@@ -101,10 +109,11 @@ impl Session {
         };
         if let Ok(done) = &answer {
             self.measure(now, &pending, *done);
-            if pending.again
-                && let Some(off) = pending.off(done.token.and_then(Token::new))
-            {
-                self.write_off(off);
+            if let Some(off) = pending.off(done.token.and_then(Token::new)) {
+                self.granted_anew(&off);
+                if pending.again {
+                    self.write_off(off);
+                }
             }
             let path = pending.write.path;
             let freed = match pending.write.deed {
