@@ -26,7 +26,7 @@ fn openssl(directory: &Path, words: &str) {
         .args(words.split_whitespace())
         .current_dir(directory)
         .output()
-        .expect("openssl is needed");
+        .expect("there is no openssl; install it with: apt-get install --yes openssl");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {words}: {said}");
 }
