@@ -36,6 +36,8 @@ pub(crate) struct Call<T> {
     pub(crate) key: Arc<str>,
     /// Whether a second time changes nothing more than the first.
     pub(crate) is_idempotent: bool,
+    /// The channels that it is told on, if it changes anything.
+    pub(crate) told_on: Vec<Arc<str>>,
 }
 
 impl<T> Call<T> {
@@ -53,7 +55,13 @@ impl<T> Call<T> {
             read,
             key: Arc::clone(key),
             is_idempotent: true,
+            told_on: Vec::new(),
         }
+    }
+
+    fn told_on(mut self, channels: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.told_on = channels.into_iter().collect();
+        self
     }
 
     fn not_twice(mut self) -> Self {
@@ -116,6 +124,7 @@ pub(crate) fn claim(
         text(u8::from(is_repeated)),
     ];
     Call::new(&script::claim, &request.key, keys, arguments, answer::claim)
+        .told_on([channels.lock(&request.lock)])
 }
 
 pub(crate) fn renew(channels: &Channels, lease: &LeaseId, ttl: Duration) -> Call<Renewal> {
@@ -126,6 +135,7 @@ pub(crate) fn renew(channels: &Channels, lease: &LeaseId, ttl: Duration) -> Call
     ];
     let keys = vec![layout::lock(&lease.lock)];
     Call::new(&script::renew, &lease.lock, keys, arguments, answer::renew)
+        .told_on([channels.lock(&lease.lock)])
 }
 
 pub(crate) fn publish(
@@ -147,12 +157,14 @@ pub(crate) fn publish(
         text(&channels.changes),
     ];
     Call::new(&script::publish, key, keys, arguments, answer::publish)
+        .told_on([channels.key(key), channels.lock(&lease.lock)])
 }
 
 pub(crate) fn release(channels: &Channels, lease: &LeaseId) -> Call<()> {
     let arguments = vec![text(lease.token.get()), text(channels.lock(&lease.lock))];
     let keys = vec![layout::lock(&lease.lock)];
     Call::new(&script::release, &lease.lock, keys, arguments, |_| Ok(()))
+        .told_on([channels.lock(&lease.lock)])
 }
 
 pub(crate) fn put(
@@ -172,7 +184,8 @@ pub(crate) fn put(
         text(&channels.changes),
     ];
     let keys = vec![layout::value(key)];
-    Call::new(&script::put, key, keys, arguments, answer::put).not_twice()
+    let call = Call::new(&script::put, key, keys, arguments, answer::put).not_twice();
+    call.told_on([channels.key(key)])
 }
 
 pub(crate) fn read(key: &Arc<str>) -> Call<KeyState> {
@@ -194,7 +207,8 @@ pub(crate) fn forget(channels: &Channels, key: &Arc<str>, lock: &str) -> Call<Re
         text(&channels.changes),
     ];
     let keys = vec![layout::value(key), layout::lock(lock)];
-    Call::new(&script::forget, key, keys, arguments, answer::forget).not_twice()
+    let call = Call::new(&script::forget, key, keys, arguments, answer::forget).not_twice();
+    call.told_on([channels.key(key), channels.lock(lock)])
 }
 
 /// What a list found at this place; `None` if there is nothing to show.

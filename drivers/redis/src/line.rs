@@ -130,7 +130,10 @@ pub(crate) async fn ask<T>(way: &impl Way, call: &Call<T>) -> Result<T, Fault> {
         tries += 1;
         let line = way.line().await.map_err(Fault::no_line)?;
         match ask_over(&line, call).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                way.hub().unknown(&call.told_on);
+                return Ok(answer);
+            }
             Err(fault) if fault.is_lost && call.is_idempotent && tries < MOST_TRIES => {}
             Err(fault) => return Err(fault),
         }
@@ -167,6 +170,8 @@ pub(crate) async fn claim(
                         holder: holder.clone(),
                     };
                     hub.learn(ticket, claimed.key, &lock);
+                } else {
+                    hub.unknown(&call.told_on);
                 }
                 return Ok(claimed.claim);
             }

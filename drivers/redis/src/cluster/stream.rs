@@ -20,8 +20,9 @@ struct State {
     last: u64,
     /// Whether it stands, by its number.
     legs: HashMap<u64, bool>,
-    /// The listener was told that the stream stands.
+    /// The listener was told that the stream stands, and that it did once.
     stands: bool,
+    has_stood: bool,
 }
 
 /// The changes that one server tells.
@@ -83,7 +84,7 @@ impl Stream {
 
     fn stand(&self, state: &mut State) {
         if !state.stands && !state.legs.is_empty() && state.legs.values().all(|stands| *stands) {
-            state.stands = true;
+            (state.stands, state.has_stood) = (true, true);
             self.tell(Change::Connected);
         }
     }
@@ -115,7 +116,9 @@ impl ChangeListener for Leg {
                     self.stream.tell(Change::Gap(error));
                 }
             }
-            moved @ Change::Moved { .. } => self.stream.tell(moved),
+            // Whoever is told that it stands looks at everything then.
+            moved @ Change::Moved { .. } if state.has_stood => self.stream.tell(moved),
+            Change::Moved { .. } => {}
         }
     }
 }
@@ -137,6 +140,11 @@ mod tests {
             panic!("two were asked for")
         };
         first.notify(Change::Connected);
+        let early = Change::Moved {
+            key: "key".into(),
+            revision: Revision::new(1),
+        };
+        first.notify(early);
         assert_eq!(heard(), []);
         second.notify(Change::Connected);
         assert_eq!(heard(), [Change::Connected]);

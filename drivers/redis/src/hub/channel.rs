@@ -172,11 +172,16 @@ impl Channel {
         }
     }
 
+    /// How things stand by now is not known, but will be told to those who hear.
+    pub(super) fn unknown(&mut self) {
+        self.key.state = None;
+        self.lock.state = None;
+    }
+
     /// The connection is lost; whether anybody still hears.
     pub(super) fn lost(&mut self) -> bool {
         self.standing = Standing::No;
-        self.key.state = None;
-        self.lock.state = None;
+        self.unknown();
         for hearer in &mut self.hearers {
             hearer.told = false;
             hearer.fails();

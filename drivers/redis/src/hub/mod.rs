@@ -470,6 +470,20 @@ impl Hub {
         }
     }
 
+    /// What is told on these channels may have been changed by a call that is answered now: some servers tell of
+    /// it only after the answer, and whoever watches then is not to be told how things stood before.
+    pub(crate) fn unknown(&self, channels: &[Arc<str>]) {
+        if channels.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        for name in channels {
+            if let Some(channel) = state.channels.get_mut(name) {
+                channel.unknown();
+            }
+        }
+    }
+
     /// A question has been answered like this.
     pub(crate) fn learn(&self, Ticket(places): Ticket, key: Option<KeyState>, lock: &LockState) {
         let mut state = self.lock();

@@ -269,6 +269,21 @@ fn only_what_nobody_uses_for_long_is_given_back() {
     assert_eq!(scene.asks().1, [CHANNEL]);
 }
 
+/// Some servers answer a call first, and then tell of what it has changed.
+#[test]
+fn who_watches_after_a_call_is_not_told_how_things_stood_before() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    scene.hub.learn(ticket, Some(nothing(5)), &held(7));
+    scene.hub.unknown(&[CHANNEL.into()]);
+    let _watch = scene.watch();
+    assert_eq!(scene.heard(), []);
+    assert_eq!(scene.looks(), 1);
+    scene.told(";f\n");
+    assert_eq!(tokens(&scene.heard()), [None]);
+}
+
 /// The last messages of a subscription that was given back come after it is asked for once more. What was
 /// told between the two is not told by them.
 #[test]
