@@ -22,7 +22,7 @@ pub(crate) async fn get(args: &GetArgs, url: &StoreUrl) -> Result<(), Failure> {
         Ok(None) => Err(Failure::silent(Code::ABSENT)),
         Err(Error::Unavailable(error) | Error::Refused(error)) => Err(told(&args.key, &error)),
         Err(Error::Malformed { reason, .. }) => Err(Failure::own(format!(
-            "{key}: the stored value cannot be read: {reason}; remove it with: oneflight forget"
+            "{key}: the stored value cannot be read: {reason}; what oneflight wrote is removed with: oneflight forget"
         ))),
         Err(error) => Err(Failure::own(format!("{key}: {error}"))),
     }

@@ -8,7 +8,9 @@ use crate::exit::Failure;
 /// Says something to people, in the one style of this program.
 pub(crate) fn say(message: impl fmt::Display) {
     // There is nobody left to tell when standard error is gone.
-    writeln!(io::stderr().lock(), "oneflight: {message}").ok();
+    // And in one go, for others may say something at the same moment.
+    let line = format!("oneflight: {message}\n");
+    io::stderr().lock().write_all(line.as_bytes()).ok();
 }
 
 /// Prints on standard output.

@@ -171,7 +171,8 @@ fn failure(args: &RunArgs, filler: &Filler, error: Error<Output, Failed>) -> Fai
         Error::Malformed { reason, .. } => told(
             Code::OWN_ERROR,
             format!(
-                "{key}: the stored value cannot be read: {reason}; remove it with: oneflight forget"
+                "{key}: the stored value cannot be read: {reason}; what oneflight wrote is removed with: \
+                 oneflight forget"
             ),
         ),
         Error::Refused(cause) => told(Code::OWN_ERROR, format!("{key}: {cause}")),

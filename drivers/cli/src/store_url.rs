@@ -85,8 +85,8 @@ pub(crate) enum BadUrl {
     #[error("{0}")]
     Server(Arc<str>),
     #[error(
-        "unknown scheme {0:?}; this program knows sqlite:PATH, redis://HOST:PORT and \
-         dust+wss://HOST/ORG/STORE"
+        "unknown scheme {0:?}; this program knows sqlite:PATH, redis://HOST:PORT (and rediss:, unix:, \
+         redis-cluster:, redis-sentinel:) and dust+wss://HOST/ORG/STORE"
     )]
     UnknownScheme(String),
     #[error("a store URL begins with its scheme; for a file use sqlite:{0}")]

@@ -63,7 +63,7 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
         Code::WrongType => StoreError::Malformed {
             key: about.key.into(),
             reason: format!(
-                "{place}: {} is not a hash of oneflight; remove it, or use another database",
+                "{place}: {} is not a hash of oneflight; remove it there (DEL), or use another database",
                 about.places.join(" or ")
             )
             .into(),
@@ -71,7 +71,7 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
         Code::Foreign => StoreError::Malformed {
             key: about.key.into(),
             reason: format!(
-                "{place}: {} has been written by something else; remove it, or use another database",
+                "{place}: {} has been written by something else; remove it there (DEL), or use another database",
                 said.strip_prefix("FOREIGN ").unwrap_or(&said)
             )
             .into(),
@@ -84,6 +84,7 @@ pub(crate) fn of_call(place: &Place, error: &RedisError, about: About<'_>) -> St
         | Code::ElsewhereInCluster
         | Code::NotNow
         | Code::OldProtocol
+        | Code::NoScripts
         | Code::Other) => of_code(place, other, error, &said),
     }
 }
@@ -109,6 +110,15 @@ pub(crate) fn of_map(place: &Place, error: &RedisError) -> StoreError {
         ));
     }
     of_code(place, code, error, &said)
+}
+
+/// Nobody is there to keep the connections, nor will be: this store is for async callers.
+#[cfg(feature = "tokio")]
+pub(crate) fn no_runtime(place: &Place) -> StoreError {
+    StoreError::refused(format_args!(
+        "{place}: the first call must be made on a tokio runtime, which keeps the connections; \
+         without one, open the blocking RedisStore"
+    ))
 }
 
 /// The error of anything but a call: connecting, subscribing.
@@ -163,6 +173,7 @@ enum Code {
     /// It will be otherwise soon.
     NotNow,
     OldProtocol,
+    NoScripts,
     Other,
 }
 
@@ -217,6 +228,8 @@ fn by_words(said: &str) -> Code {
         ("unknown command `HELLO`", Code::OldProtocol),
         ("unknown command 'HELLO'", Code::OldProtocol),
         ("NOPROTO", Code::OldProtocol),
+        ("unknown command `EVALSHA`", Code::NoScripts),
+        ("unknown command 'EVALSHA'", Code::NoScripts),
     ];
     let found = words.into_iter().find(|(word, _)| said.contains(word));
     found.map_or(Code::Other, |(_, code)| code)
@@ -244,6 +257,10 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
         Code::OldProtocol => refused(
             "it does not speak RESP3, for which version 6 or newer is needed, and its command HELLO",
         ),
+        Code::NoScripts => refused(
+            "it knows no scripts; a sentinel is opened with a URL like \
+             redis-sentinel://host:port?sentinelServiceName=name",
+        ),
         Code::NotNow => StoreError::unavailable(format_args!("{place}: not now (it says: {said})")),
         Code::WrongType | Code::Foreign | Code::CrossSlot | Code::Other => {
             let has_answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
@@ -251,6 +268,10 @@ fn of_code(place: &Place, code: Code, error: &RedisError, said: &str) -> StoreEr
                 refused("it refuses the call")
             } else if error.kind() == ErrorKind::InvalidClientConfig {
                 refused("its address cannot be used like this")
+            } else if error.kind() == ErrorKind::Parse {
+                StoreError::unavailable(format_args!(
+                    "{place}: what answers there does not speak as Redis does"
+                ))
             } else {
                 StoreError::unavailable(format_args!("{place}: {said}"))
             }

@@ -21,14 +21,26 @@ impl Source {
             return Ok(Self::Sentinels(Sentinels::new(url?)?));
         }
         // The error says what is wrong with it, never what it is: there may be a password in it.
-        let client = Client::open(url).map_err(|error| {
-            let error = error.to_string();
-            let why = error.trim_end_matches(" - InvalidClientConfig");
+        let refused = |why: &str| {
             StoreError::refused(format_args!(
                 "this is no address of a Redis server: {why}; one looks like redis://host:6379/0"
             ))
+        };
+        let client = Client::open(url).map_err(|error| {
+            let error = error.to_string();
+            let why = error.trim_end_matches(" - InvalidClientConfig");
+            // What comes after such a character is no part of the password.
+            match url.contains('@') {
+                true => refused(&format!(
+                    "{why} (in a password, @ / ? # : are written %40 %2F %3F %23 %3A)"
+                )),
+                false => refused(why),
+            }
         })?;
-        Ok(Self::of(client))
+        match unknown_parameter(url) {
+            Some(why) => Err(refused(why)),
+            None => Ok(Self::of(client)),
+        }
     }
 
     /// The server of a client.
@@ -91,6 +103,25 @@ fn choose_cryptography() {
     }
 }
 
+/// What is said of a server in a way that it is not read: else a misspelt or misplaced parameter would lead
+/// to another database, or to one server of many.
+fn unknown_parameter(url: &str) -> Option<&'static str> {
+    let url = redis::parse_redis_url(url)?;
+    let known: &[&str] = match url.scheme().ends_with("unix") {
+        true => &["db", "user", "pass", "protocol"],
+        false => &["protocol"],
+    };
+    let mut names = url.query_pairs().map(|(name, _)| name);
+    // Which one is not said: a password in which `?` is not encoded ends up here.
+    match &*names.find(|name| !known.contains(&&**name))? {
+        "db" => Some("the database is its path, as in redis://host:6379/3"),
+        "node" | "sentinelServiceName" => {
+            Some("several servers are named by redis-cluster:// or redis-sentinel://")
+        }
+        _ => Some("it has a parameter that is not known"),
+    }
+}
+
 /// The same server, spoken to so that it pushes.
 pub(crate) fn with_push(info: ConnectionInfo) -> ConnectionInfo {
     let settings = info.redis_settings().clone();
@@ -98,4 +129,33 @@ pub(crate) fn with_push(info: ConnectionInfo) -> ConnectionInfo {
     // Requests are small and follow one another: none is to wait for the answer to the last.
     let tcp = info.tcp_settings().clone().set_nodelay(true);
     info.set_redis_settings(settings).set_tcp_settings(tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_is_refused() {
+        for (url, why) in [
+            ("redis://me:sesame@one/0?db=3", "the database is its path"),
+            ("redis://me:sesame@one?node=two", "redis-cluster://"),
+            ("redis://me:ses?ame@one", "%3F"),
+            ("redis://me:ses#ame@one", "%23"),
+            ("redis://one?sesame", "not known"),
+            ("unix:///sock?dbb=3&pass=sesame", "not known"),
+        ] {
+            let error = Source::open(url).err().unwrap();
+            assert!(matches!(error, StoreError::Refused(_)), "{error}");
+            let told = format!("{error} {error:?}");
+            assert!(told.contains(why) && !told.contains("same"), "{told}");
+        }
+        for url in [
+            "redis://one?protocol=resp3",
+            "unix:///sock?db=3&user=me&pass=sesame",
+            "valkey://one/3",
+        ] {
+            assert!(Source::open(url).is_ok(), "{url}");
+        }
+    }
 }

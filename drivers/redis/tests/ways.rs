@@ -198,3 +198,17 @@ fn who_does_not_read_keeps_nobody_waiting() {
     });
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
 }
+
+/// Else each of its calls would be an outage, and every caller on its own, for ever.
+#[test]
+fn without_a_runtime_the_async_store_says_which_one_to_open() {
+    let store = oneflight_redis::RedisStore::open("redis://127.0.0.1:1/").unwrap();
+    let mut read = oneflight_store::Store::read(&store, "key".into());
+    let mut nobody = Context::from_waker(Waker::noop());
+    match read.as_mut().poll(&mut nobody) {
+        Poll::Ready(Err(StoreError::Refused(why))) => {
+            assert!(why.contains("blocking RedisStore"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::link::{Kept, Link, Phase, keep};
 use super::up::Up;
 use crate::cluster::Member;
-use crate::fault::Place;
+use crate::fault::{self, Place};
 use crate::flavour::Server;
 use crate::hub::Hub;
 use crate::layout::Channels;
@@ -123,10 +123,7 @@ impl Node {
             return Ok(());
         }
         let Some(runtime) = self.runtime.get() else {
-            return Err(StoreError::unavailable(format_args!(
-                "{}: the first call must be made on a tokio runtime, to keep the connection",
-                self.link.place
-            )));
+            return Err(fault::no_runtime(&self.link.place));
         };
         self.link.phase.send_modify(|phase| phase.is_kept = true);
         *task = Some(

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::node::{Node, Runtime};
-use crate::fault::Place;
+use crate::fault::{self, Place};
 use crate::flavour::Flavour;
 use crate::source::Source;
 
@@ -42,9 +42,7 @@ impl Flavour for Tasks {
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Task, StoreError> {
         let Ok(runtime) = Handle::try_current() else {
-            return Err(StoreError::unavailable(format_args!(
-                "{place}: the first call must be made on a tokio runtime, to keep the connections"
-            )));
+            return Err(fault::no_runtime(place));
         };
         self.runtime.choose(runtime.clone());
         Ok(Task(runtime.spawn(work).abort_handle()))
