@@ -112,6 +112,7 @@ pub(crate) fn claim(
     request: &ClaimRequest,
     is_repeated: bool,
 ) -> Call<answer::Claimed> {
+    let told_on = channels.lock(&request.lock);
     let keys = vec![layout::value(&request.key), layout::lock(&request.lock)];
     let arguments = vec![
         text(request.seen.get()),
@@ -120,22 +121,17 @@ pub(crate) fn claim(
         answer::write_holder(&request.holder),
         text(&request.key),
         text(SMALL),
-        text(channels.lock(&request.lock)),
+        text(&told_on),
         text(u8::from(is_repeated)),
     ];
-    Call::new(&script::claim, &request.key, keys, arguments, answer::claim)
-        .told_on([channels.lock(&request.lock)])
+    Call::new(&script::claim, &request.key, keys, arguments, answer::claim).told_on([told_on])
 }
 
 pub(crate) fn renew(channels: &Channels, lease: &LeaseId, ttl: Duration) -> Call<Renewal> {
-    let arguments = vec![
-        text(lease.token.get()),
-        micros(ttl),
-        text(channels.lock(&lease.lock)),
-    ];
+    let told_on = channels.lock(&lease.lock);
+    let arguments = vec![text(lease.token.get()), micros(ttl), text(&told_on)];
     let keys = vec![layout::lock(&lease.lock)];
-    Call::new(&script::renew, &lease.lock, keys, arguments, answer::renew)
-        .told_on([channels.lock(&lease.lock)])
+    Call::new(&script::renew, &lease.lock, keys, arguments, answer::renew).told_on([told_on])
 }
 
 pub(crate) fn publish(
@@ -145,6 +141,8 @@ pub(crate) fn publish(
     value: &Bytes,
     retain: Option<Duration>,
 ) -> Call<Publication> {
+    let of_key = channels.key(key);
+    let of_lock = channels.lock(&lease.lock);
     let keys = vec![layout::value(key), layout::lock(&lease.lock)];
     let arguments = vec![
         text(lease.token.get()),
@@ -152,19 +150,18 @@ pub(crate) fn publish(
         retention(retain),
         text(key),
         text(SMALL),
-        text(channels.key(key)),
-        text(channels.lock(&lease.lock)),
+        text(&of_key),
+        text(&of_lock),
         text(&channels.changes),
     ];
-    Call::new(&script::publish, key, keys, arguments, answer::publish)
-        .told_on([channels.key(key), channels.lock(&lease.lock)])
+    Call::new(&script::publish, key, keys, arguments, answer::publish).told_on([of_key, of_lock])
 }
 
 pub(crate) fn release(channels: &Channels, lease: &LeaseId) -> Call<()> {
-    let arguments = vec![text(lease.token.get()), text(channels.lock(&lease.lock))];
+    let told_on = channels.lock(&lease.lock);
+    let arguments = vec![text(lease.token.get()), text(&told_on)];
     let keys = vec![layout::lock(&lease.lock)];
-    Call::new(&script::release, &lease.lock, keys, arguments, |_| Ok(()))
-        .told_on([channels.lock(&lease.lock)])
+    Call::new(&script::release, &lease.lock, keys, arguments, |_| Ok(())).told_on([told_on])
 }
 
 pub(crate) fn put(
@@ -174,18 +171,19 @@ pub(crate) fn put(
     retain: Option<Duration>,
     seen: Revision,
 ) -> Call<PutOutcome> {
+    let told_on = channels.key(key);
     let arguments = vec![
         value.to_vec(),
         retention(retain),
         text(seen.get()),
         text(key),
         text(SMALL),
-        text(channels.key(key)),
+        text(&told_on),
         text(&channels.changes),
     ];
     let keys = vec![layout::value(key)];
     let call = Call::new(&script::put, key, keys, arguments, answer::put).not_twice();
-    call.told_on([channels.key(key)])
+    call.told_on([told_on])
 }
 
 pub(crate) fn read(key: &Arc<str>) -> Call<KeyState> {
@@ -200,15 +198,17 @@ pub(crate) fn look(key: &Arc<str>, lock: &str) -> Call<(KeyState, LockState)> {
 }
 
 pub(crate) fn forget(channels: &Channels, key: &Arc<str>, lock: &str) -> Call<Revision> {
+    let of_key = channels.key(key);
+    let of_lock = channels.lock(lock);
     let arguments = vec![
         text(key),
-        text(channels.key(key)),
-        text(channels.lock(lock)),
+        text(&of_key),
+        text(&of_lock),
         text(&channels.changes),
     ];
     let keys = vec![layout::value(key), layout::lock(lock)];
     let call = Call::new(&script::forget, key, keys, arguments, answer::forget).not_twice();
-    call.told_on([channels.key(key), channels.lock(lock)])
+    call.told_on([of_key, of_lock])
 }
 
 /// What a list found at this place; `None` if there is nothing to show.

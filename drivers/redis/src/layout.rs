@@ -107,6 +107,7 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::tag;
 
     const NAMES: [&str; 12] = [
         "", "a", "}", "{", "{}", "}a", "{a}", "a{b}c", "{p:a}", "a}b", "=", "é\0",
@@ -142,17 +143,6 @@ mod tests {
         let all = places.len();
         places.dedup();
         assert_eq!(places.len(), all);
-    }
-
-    /// The slot of a cluster that a place is in, by its tag.
-    fn tag(place: &str) -> &str {
-        let tag = place
-            .split_once('{')
-            .and_then(|(_, rest)| rest.split_once('}'));
-        match tag {
-            Some((tag, _)) if !tag.is_empty() => tag,
-            _ => place,
-        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Where a server of a cluster is.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// As the servers of a cluster name one another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Address {
-    pub(crate) host: String,
+    /// Shared: a map has an address for each of its slots.
+    pub(crate) host: Arc<str>,
     pub(crate) port: u16,
 }
 
@@ -26,7 +28,7 @@ impl Address {
             host
         };
         Self {
-            host: host.to_owned(),
+            host: host.into(),
             port,
         }
     }
@@ -44,7 +46,7 @@ mod tests {
 
     #[test]
     fn an_address_is_read_as_servers_write_it() {
-        let told = |text| Address::of(text, "asked").map(|it| (it.host, it.port));
+        let told = |text| Address::of(text, "asked").map(|it| (it.host.to_string(), it.port));
         let some = |host: &str, port| Some((host.to_owned(), port));
         assert_eq!(told("10.0.0.1:7000"), some("10.0.0.1", 7000));
         assert_eq!(told("::1:7000"), some("::1", 7000));

@@ -22,4 +22,6 @@ pub(crate) use self::roster::{Member, Roster};
 pub(crate) use self::route::Cluster;
 pub(crate) use self::seeds::Seeds;
 use self::slots::slot;
+#[cfg(test)]
+pub(crate) use self::slots::tag;
 pub(crate) use self::turn::Turn;

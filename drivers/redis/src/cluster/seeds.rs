@@ -75,7 +75,7 @@ impl Seeds {
 
     fn info(&self, at: &Address) -> ConnectionInfo {
         let like = self.like.get_connection_info().clone();
-        let (host, port) = (at.host.clone(), at.port);
+        let (host, port) = (at.host.to_string(), at.port);
         let address = match like.addr() {
             ConnectionAddr::TcpTls {
                 insecure,

@@ -15,7 +15,7 @@ fn slot_of(place: &str) -> u16 {
 }
 
 /// What stands between the first brace and the next closing one; without that, all of it.
-fn tag(place: &str) -> &str {
+pub(crate) fn tag(place: &str) -> &str {
     let tag = place
         .split_once('{')
         .and_then(|(_, rest)| rest.split_once('}'));

@@ -66,7 +66,17 @@ impl Hearer {
         self.patience.max(SHORTEST_OUTAGE)
     }
 
-    fn is_given_up(&self, now: Instant) -> bool {
+    pub(super) fn is_of(&self, key: &str, lock: &str) -> bool {
+        *self.pair.0 == *key && *self.pair.1 == *lock
+    }
+
+    /// Whether an outage has lasted for too long.
+    pub(super) fn is_impatient(&self, outage: Duration) -> bool {
+        self.patience() <= outage && self.slot.is_open()
+    }
+
+    /// Whether it could not be found out for too long how things stand.
+    pub(super) fn is_given_up(&self, now: Instant) -> bool {
         let is_over = |since| now.saturating_duration_since(since) >= self.patience();
         self.failing.is_some_and(is_over) && self.slot.is_open()
     }
@@ -209,34 +219,10 @@ impl Channel {
         }
     }
 
-    pub(super) fn take_hearers(
-        &mut self,
-        key: &str,
-        lock: &str,
-        taken: &mut Vec<Arc<Slot<dyn Watcher>>>,
-    ) {
-        let gone = self
-            .hearers
-            .extract_if(.., |it| *it.pair.0 == *key && *it.pair.1 == *lock);
-        taken.extend(gone.map(|hearer| hearer.slot));
-    }
-
-    pub(super) fn take_impatient(
-        &mut self,
-        outage: Duration,
-        taken: &mut Vec<Arc<Slot<dyn Watcher>>>,
-    ) {
-        let gone = self
-            .hearers
-            .extract_if(.., |it| it.patience() <= outage && it.slot.is_open());
-        taken.extend(gone.map(|hearer| hearer.slot));
-    }
-
     /// A look at this pair has failed; whether anybody is to be told of it.
     pub(super) fn look_failed(&mut self, key: &str, lock: &str) -> bool {
         let mut is_watched = false;
-        let hearers = self.hearers.iter_mut();
-        for hearer in hearers.filter(|it| *it.pair.0 == *key && *it.pair.1 == *lock) {
+        for hearer in self.hearers.iter_mut().filter(|it| it.is_of(key, lock)) {
             is_watched = true;
             // Who knows how things stand is told of what comes.
             if !hearer.told {
@@ -246,10 +232,13 @@ impl Channel {
         is_watched
     }
 
-    /// Those for whom it could not be found out how things stand for longer than they are patient.
-    pub(super) fn given_up(&self, now: Instant) -> impl Iterator<Item = Arc<Slot<dyn Watcher>>> {
-        let given_up = self.hearers.iter().filter(move |it| it.is_given_up(now));
-        given_up.map(|it| Arc::clone(&it.slot))
+    /// The watches of those who are like that.
+    pub(super) fn those(
+        &self,
+        such: impl Fn(&Hearer) -> bool,
+    ) -> impl Iterator<Item = Arc<Slot<dyn Watcher>>> {
+        let those = self.hearers.iter().filter(move |it| such(it));
+        those.map(|it| Arc::clone(&it.slot))
     }
 
     pub(super) fn drop_hearers(&mut self, is_gone: impl Fn(&Arc<Slot<dyn Watcher>>) -> bool) {

@@ -9,7 +9,7 @@ mod channel;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -343,12 +343,8 @@ impl Hub {
     /// There has been no connection for so long: those whose patience is over are told so. Then each of
     /// them claims, and learns that the store is out of reach.
     pub(crate) fn out_of_reach(&self, outage: Duration, error: &StoreError) {
-        let mut state = self.lock();
-        let mut ended = Vec::new();
-        for channel in state.channels.values_mut() {
-            channel.take_impatient(outage, &mut ended);
-        }
-        tell_ended(ended, error);
+        self.lock()
+            .end_those(|it| it.is_impatient(outage), || error.clone());
     }
 
     /// How closely those who watch need the connection to be looked after.
@@ -358,41 +354,22 @@ impl Hub {
 
     /// As far as can be told, nobody is there for so long: those whose patience is over are told so, if there are
     /// any. To be asked again and again, as [`pace`](Self::pace) says.
+    ///
+    /// A server may also be there, and connected, and not say how things stand: because it is loading, or a
+    /// script keeps it busy, or its cluster is down. Those for whom that has failed for too long are told so.
     pub(crate) fn outlasts(&self, outage: Duration, error: impl FnOnce() -> StoreError) {
-        let state = self.lock();
+        let mut state = self.lock();
         let patience = state.channels.values().filter_map(Channel::patience).min();
         let patience = patience.unwrap_or(Duration::MAX);
         // Under the lock: none that begins meanwhile is forgotten.
         self.patience.store(millis(patience), Ordering::Relaxed);
-        drop(state);
         if outage >= patience.max(SHORTEST_OUTAGE) {
-            self.out_of_reach(outage, &error());
+            state.end_those(|it| it.is_impatient(outage), error);
         }
-        self.end_given_up();
-    }
-
-    /// A server may be there, and connected, and not say how things stand: because it is loading, or a script
-    /// keeps it busy, or its cluster is down. Those whose patience is over by now are told so.
-    fn end_given_up(&self) {
-        let mut state = self.lock();
         let now = Instant::now();
-        let given_up: Vec<_> = state
-            .channels
-            .values()
-            .flat_map(|it| it.given_up(now))
-            .collect();
-        if given_up.is_empty() {
-            return;
-        }
-        let name = |slot: &Arc<Slot<dyn Watcher>>| Arc::as_ptr(slot).cast::<()>();
-        let names: HashSet<_> = given_up.iter().map(name).collect();
-        for channel in state.channels.values_mut() {
-            // A watch is in the channels of its key and of its lock.
-            channel.drop_hearers(|slot| names.contains(&name(slot)));
-        }
+        let trouble = state.trouble.clone();
         let unknown = || StoreError::unavailable("the server does not say how things stand");
-        let error = state.trouble.clone().unwrap_or_else(unknown);
-        tell_ended(given_up, &error);
+        state.end_those(|it| it.is_given_up(now), || trouble.unwrap_or_else(unknown));
     }
 
     /// What could not be looked at is to be looked at once more. To be asked with each tick: not sooner, for who
@@ -589,11 +566,26 @@ impl State {
     /// Ends the watches of this pair.
     fn end(&mut self, key: &str, lock: &str, error: &StoreError) {
         self.looks.retain(|it| *it.0 != *key || *it.1 != *lock);
-        let mut ended: Vec<Arc<Slot<dyn Watcher>>> = Vec::new();
-        for channel in self.channels.values_mut() {
-            channel.take_hearers(key, lock, &mut ended);
+        self.end_those(|it| it.is_of(key, lock), || error.clone());
+    }
+
+    /// Ends the watches of which this is so, for the key or for the lock.
+    fn end_those(&mut self, is_over: impl Fn(&Hearer) -> bool, error: impl FnOnce() -> StoreError) {
+        let name = |slot: &Arc<Slot<dyn Watcher>>| Arc::as_ptr(slot).cast::<()>();
+        let channels = self.channels.values();
+        let slots = channels.flat_map(|channel| channel.those(&is_over));
+        // A watch is in the channels of its key and of its lock, and is told once.
+        let ended: HashMap<_, _> = slots.map(|slot| (name(&slot), slot)).collect();
+        if ended.is_empty() {
+            return;
         }
-        tell_ended(ended, error);
+        for channel in self.channels.values_mut() {
+            channel.drop_hearers(|slot| ended.contains_key(&name(slot)));
+        }
+        let error = error();
+        for watcher in ended.values().filter_map(|slot| slot.get()) {
+            watcher.notify(WatchEvent::Ended(error.clone()));
+        }
     }
 
     fn tell_all(&self, change: impl Fn() -> Change) {
@@ -605,17 +597,6 @@ impl State {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Tells each of them once, although a watch is in the channels of its key and of its lock.
-fn tell_ended(mut ended: Vec<Arc<Slot<dyn Watcher>>>, error: &StoreError) {
-    ended.sort_by_key(|slot| Arc::as_ptr(slot).cast::<()>());
-    ended.dedup_by(|a, b| Arc::ptr_eq(a, b));
-    for slot in ended {
-        if let Some(watcher) = slot.get() {
-            watcher.notify(WatchEvent::Ended(error.clone()));
-        }
-    }
 }
 
 fn tell(slot: &Slot<dyn ChangeListener>, change: Change) {
