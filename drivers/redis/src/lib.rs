@@ -47,6 +47,7 @@ mod source;
 mod times;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod url;
 
 #[cfg(feature = "tokio")]
 pub use crate::tokio::RedisStore;

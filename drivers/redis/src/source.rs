@@ -5,6 +5,7 @@ use redis::{Client, ConnectionInfo, ProtocolVersion};
 
 use crate::fault::Place;
 use crate::sentinel::{self, Sentinels};
+use crate::url;
 
 /// Asked for each connection anew: it may lead somewhere else by then.
 pub(crate) enum Source {
@@ -27,14 +28,13 @@ impl Source {
             ))
         };
         let client = Client::open(url).map_err(|error| {
-            let error = error.to_string();
-            let why = error.trim_end_matches(" - InvalidClientConfig");
+            let why = url::why(&error);
             // What comes after such a character is no part of the password.
             match url.contains('@') {
                 true => refused(&format!(
                     "{why} (in a password, @ / ? # : are written %40 %2F %3F %23 %3A)"
                 )),
-                false => refused(why),
+                false => refused(&why),
             }
         })?;
         match unknown_parameter(url) {

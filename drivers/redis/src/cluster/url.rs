@@ -1,26 +1,16 @@
 //! `redis-cluster://user:password@host:6379/0?node=host:6379`, as the client `fred` has it.
 
 use oneflight_store::StoreError;
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redis::ConnectionInfo;
 
-/// What the scheme of the servers is, by that of the URL.
-const SCHEMES: [(&str, &str); 4] = [
-    ("redis-cluster", "redis"),
-    ("rediss-cluster", "rediss"),
-    ("valkey-cluster", "valkey"),
-    ("valkeys-cluster", "valkeys"),
-];
+use crate::url;
 
-/// The scheme of its servers, and the rest.
-fn parts(url: &str) -> Option<(&'static str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (_, scheme) = SCHEMES.into_iter().find(|(known, _)| *known == scheme)?;
-    Some((scheme, rest))
-}
+/// What its scheme ends with.
+const KIND: &str = "-cluster";
 
 /// The servers that it names; `None` if it is another kind of URL.
 pub(super) fn servers(url: &str) -> Option<Result<Vec<ConnectionInfo>, StoreError>> {
-    let (scheme, rest) = parts(url)?;
+    let (scheme, rest) = url::parts(url, KIND)?;
     Some(parse(scheme, rest).map_err(|why| {
         StoreError::refused(format_args!(
             "this is no address of a Redis cluster: {why}; one looks like \
@@ -31,20 +21,21 @@ pub(super) fn servers(url: &str) -> Option<Result<Vec<ConnectionInfo>, StoreErro
 
 /// An error says what is wrong, never what the URL is: there may be passwords in it.
 fn parse(scheme: &str, rest: &str) -> Result<Vec<ConnectionInfo>, String> {
-    let url = redis::parse_redis_url(&format!("{scheme}://{rest}"));
-    let mut url = url.ok_or(
+    let parsed = redis::parse_redis_url(&format!("{scheme}://{rest}"));
+    let mut parsed = parsed.ok_or(
         "the first server is HOST or HOST:PORT, each further one a parameter node=HOST:PORT",
     )?;
     let mut nodes = Vec::new();
-    for (name, value) in url.query_pairs() {
+    for (name, value) in parsed.query_pairs() {
         match &*name {
-            "node" => nodes.push(node(scheme, &value)?),
+            "node" => nodes.push(url::node(scheme, &value, |node| url::info(node))?),
             // Which one is not said: a password in which `?` is not encoded ends up here.
             _ => return Err("its only parameter is node, and there is another one".to_owned()),
         }
     }
-    url.set_query(None);
-    let first = info(url)?;
+    parsed.set_query(None);
+    let first = url::info(parsed)?;
+    // The user and the password are the same everywhere.
     let settings = first.redis_settings().clone();
     let nodes = nodes
         .into_iter()
@@ -52,22 +43,6 @@ fn parse(scheme: &str, rest: &str) -> Result<Vec<ConnectionInfo>, String> {
     let mut servers: Vec<_> = nodes.collect();
     servers.insert(0, first);
     Ok(servers)
-}
-
-/// A further server: the user and the password are the same everywhere.
-fn node(scheme: &str, node: &str) -> Result<ConnectionInfo, String> {
-    let is_more = node.contains(['@', '/', '?', '#']);
-    let info = redis::parse_redis_url(&format!("{scheme}://{node}")).and_then(|it| info(it).ok());
-    info.filter(|_| !is_more)
-        .ok_or_else(|| "a parameter node is not HOST or HOST:PORT".to_owned())
-}
-
-fn info(url: impl IntoConnectionInfo) -> Result<ConnectionInfo, String> {
-    url.into_connection_info().map_err(|error| {
-        let error = error.to_string();
-        let why = error.trim_end_matches(" - InvalidClientConfig");
-        why.to_owned()
-    })
 }
 
 #[cfg(test)]

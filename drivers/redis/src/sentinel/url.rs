@@ -2,18 +2,15 @@
 //! `fred` has it.
 
 use oneflight_store::StoreError;
-use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{ConnectionInfo, RedisConnectionInfo};
+
+use crate::url;
 
 /// Where sentinels listen, unless it is said.
 const PORT: u16 = 26379;
 
-/// What the scheme of the servers is, by that of the URL.
-const SCHEMES: [(&str, &str); 4] = [
-    ("redis-sentinel", "redis"),
-    ("rediss-sentinel", "rediss"),
-    ("valkey-sentinel", "valkey"),
-    ("valkeys-sentinel", "valkeys"),
-];
+/// What its scheme ends with.
+const KIND: &str = "-sentinel";
 
 /// What such a URL says.
 pub(crate) struct Url {
@@ -28,8 +25,7 @@ pub(crate) struct Url {
 impl Url {
     /// `None` if it is another kind of URL.
     pub(crate) fn of(url: &str) -> Option<Result<Self, StoreError>> {
-        let (scheme, rest) = url.split_once("://")?;
-        let (_, scheme) = SCHEMES.into_iter().find(|(known, _)| *known == scheme)?;
+        let (scheme, rest) = url::parts(url, KIND)?;
         Some(Self::parse(scheme, rest).map_err(|why| {
             StoreError::refused(format_args!(
                 "this is no address of Redis sentinels: {why}; one looks like \
@@ -48,7 +44,7 @@ impl Url {
         let mut letting_in = RedisConnectionInfo::default();
         for (name, value) in url.query_pairs() {
             match &*name {
-                "node" => nodes.push(node(scheme, &value)?),
+                "node" => nodes.push(url::node(scheme, &value, info)?),
                 "sentinelServiceName" => service = value.into_owned(),
                 "sentinelUsername" => letting_in = letting_in.set_username(value),
                 "sentinelPassword" => letting_in = letting_in.set_password(value),
@@ -83,14 +79,6 @@ impl Url {
     }
 }
 
-/// A further sentinel.
-fn node(scheme: &str, node: &str) -> Result<ConnectionInfo, String> {
-    let is_more = node.contains(['@', '/', '?', '#']);
-    let info = info(&format!("{scheme}://{node}")).ok();
-    info.filter(|_| !is_more)
-        .ok_or_else(|| "a parameter node is not HOST or HOST:PORT".to_owned())
-}
-
 /// What the client reads in it, apart from the port.
 fn info(url: &str) -> Result<ConnectionInfo, String> {
     let mut url = redis::parse_redis_url(url).ok_or("it is no URL")?;
@@ -98,11 +86,7 @@ fn info(url: &str) -> Result<ConnectionInfo, String> {
         // Else there is no host, as is said in a moment.
         url.set_port(Some(PORT)).ok();
     }
-    url.into_connection_info().map_err(|error| {
-        let error = error.to_string();
-        let why = error.trim_end_matches(" - InvalidClientConfig");
-        why.to_owned()
-    })
+    url::info(url)
 }
 
 #[cfg(test)]
