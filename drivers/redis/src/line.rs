@@ -210,14 +210,11 @@ pub(crate) async fn look<L: Line>(line: L, pair: Pair) {
     let ticket = hub.depart(line.number(), key, lock, |names| line.subscribe(names));
     match ask_over(&line, &call).await {
         Ok((key, lock)) => hub.learn(ticket, Some(key), &lock),
-        Err(fault) => {
-            let error = match fault.turn {
-                // The watch is going to move, or the slot to arrive.
-                Some(turn) if hub.turned(&turn) => StoreError::unavailable("not here"),
-                Some(_) | None => fault.error,
-            };
-            hub.look_failed(pair, &error);
-        }
+        Err(fault) => match fault.turn {
+            // The watch is going to move, or the slot to arrive: that is no matter of patience.
+            Some(turn) if hub.turned(&turn) && !matches!(turn, Turn::Down) => hub.not_here(pair),
+            Some(_) | None => hub.look_failed(pair, &fault.error),
+        },
     }
 }
 

@@ -427,6 +427,15 @@ impl Hub {
         }
     }
 
+    /// This pair is not for this server to look at, or not yet: once more, if anybody still watches it.
+    pub(crate) fn not_here(&self, pair: Pair) {
+        let mut state = self.lock();
+        let channel = state.channels.get(&self.channels.key(&pair.0));
+        if channel.is_some_and(|channel| channel.pairs().any(|it| it == pair)) {
+            state.again.push(pair);
+        }
+    }
+
     /// A look at this pair has failed.
     pub(crate) fn look_failed(&self, (key, lock): Pair, error: &StoreError) {
         let mut state = self.lock();
