@@ -11,6 +11,7 @@ use oneflight_store::{
 use redis::Value;
 
 use crate::fault::Place;
+use crate::moment::LockAt;
 
 /// An answer that none of the scripts gives.
 #[derive(Debug)]
@@ -163,16 +164,17 @@ pub(crate) fn read(value: Value) -> Read<KeyState> {
     entry(value)?.ok_or(Unexpected)
 }
 
-pub(crate) fn look(value: Value) -> Read<(KeyState, LockState)> {
+pub(crate) fn look(value: Value) -> Read<(KeyState, LockAt)> {
     let mut parts = Parts::of(value)?;
     let key = read(parts.next()?)?;
-    let (token, remaining) = (Token::new(parts.number()?), parts.time()?);
-    let lock = match token {
-        None => LockState::Free,
-        Some(token) => LockState::Held {
-            token,
-            remaining: Some(remaining),
-            holder: parts.holder()?,
+    let (number, remaining) = (parts.number()?, parts.time()?);
+    let lock = match Token::new(number) {
+        Some(token) if !remaining.is_zero() => {
+            LockAt::held(token, Some(remaining), parts.holder()?)
+        }
+        Some(_) | None => match parts.number()? {
+            0 => LockAt::ended(number),
+            _ => LockAt::lapsed(number),
         },
     };
     Ok((key, lock))

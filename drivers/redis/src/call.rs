@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oneflight_store::{
-    ClaimRequest, KeyState, LeaseId, LockState, Publication, PutOutcome, Renewal, Revision,
-    StoreError,
+    ClaimRequest, KeyState, LeaseId, Publication, PutOutcome, Renewal, Revision, StoreError,
 };
 use redis::{Cmd, Value};
 
 use crate::answer::{self, Described, Unexpected};
 use crate::fault::Place;
 use crate::layout::{self, Channels};
+use crate::moment::LockAt;
 use crate::script::{self, Loaded};
 
 /// The largest value: a script that copies more would keep all others waiting for too long, and some
@@ -192,7 +192,7 @@ pub(crate) fn read(key: &Arc<str>) -> Call<KeyState> {
 }
 
 /// Both at one moment.
-pub(crate) fn look(key: &Arc<str>, lock: &str) -> Call<(KeyState, LockState)> {
+pub(crate) fn look(key: &Arc<str>, lock: &str) -> Call<(KeyState, LockAt)> {
     let keys = vec![layout::value(key), layout::lock(lock)];
     Call::new(&script::look, key, keys, Vec::new(), answer::look)
 }

@@ -36,6 +36,7 @@ mod layout;
 mod line;
 mod list;
 mod message;
+mod moment;
 mod outage;
 mod pace;
 mod profile;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use oneflight_store::{Claim, ClaimRequest, LockState, StoreError};
+use oneflight_store::{Claim, ClaimRequest, StoreError};
 use redis::{Cmd, RedisError, Value};
 
 use crate::call::{self, Call};
@@ -13,6 +13,7 @@ use crate::cluster::Turn;
 use crate::fault::{self, About, Place};
 use crate::hub::{Hub, Pair};
 use crate::list::List;
+use crate::moment::LockAt;
 use crate::pulse::Pulse;
 use crate::times::RESPONSE_TIMEOUT;
 
@@ -164,11 +165,7 @@ pub(crate) async fn claim(
                     holder,
                 } = &claimed.claim
                 {
-                    let lock = LockState::Held {
-                        token: *token,
-                        remaining: *remaining,
-                        holder: holder.clone(),
-                    };
+                    let lock = LockAt::held(*token, *remaining, holder.clone());
                     hub.learn(ticket, claimed.key, &lock);
                 } else {
                     hub.unknown(&call.told_on);

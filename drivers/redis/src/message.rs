@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use oneflight_store::{Entry, KeyState, LockState, Revision, Token};
+use oneflight_store::{Entry, KeyState, Revision, Token};
 use redis::{PushInfo, PushKind, Value};
 
 use crate::answer::read_holder;
+use crate::moment::LockAt;
 
 /// What a push is.
 #[derive(Debug, PartialEq)]
@@ -47,7 +48,7 @@ impl Push {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Told {
     pub(crate) key: Option<ToldKey>,
-    pub(crate) lock: Option<LockState>,
+    pub(crate) lock: Option<LockAt>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -94,15 +95,15 @@ fn told_key(words: &str, body: &Bytes) -> Option<ToldKey> {
     Some(ToldKey::State(KeyState { revision, entry }))
 }
 
-fn told_lock(words: &str, body: &Bytes) -> Option<LockState> {
+fn told_lock(words: &str, body: &Bytes) -> Option<LockAt> {
     let mut words = words.split(',');
     match words.next()? {
-        "f" => Some(LockState::Free),
-        "h" => Some(LockState::Held {
-            token: Token::new(words.next()?.parse().ok()?)?,
-            remaining: Some(Duration::from_micros(words.next()?.parse().ok()?)),
-            holder: read_holder(body),
-        }),
+        "f" => Some(LockAt::ended(words.next()?.parse().ok()?)),
+        "h" => {
+            let token = Token::new(words.next()?.parse().ok()?)?;
+            let remaining = Duration::from_micros(words.next()?.parse().ok()?);
+            Some(LockAt::held(token, Some(remaining), read_holder(body)))
+        }
         _ => None,
     }
 }
@@ -123,14 +124,14 @@ mod tests {
 
     #[test]
     fn a_publish_tells_both() {
-        let told = told(b"v,7,5;f\nbytes\n;").unwrap();
+        let told = told(b"v,7,5;f,5\nbytes\n;").unwrap();
         let Some(ToldKey::State(state)) = told.key else {
             panic!("{told:?}");
         };
         let entry = state.entry.unwrap();
         assert_eq!((state.revision.get(), &*entry.value), (7, &b"bytes\n;"[..]));
         assert_eq!(entry.token.unwrap().get(), 5);
-        assert_eq!(told.lock, Some(LockState::Free));
+        assert_eq!(told.lock, Some(LockAt::ended(5)));
     }
 
     #[test]
@@ -138,17 +139,14 @@ mod tests {
         let moved = told(b"r,7;\n").unwrap();
         assert_eq!(moved.key, Some(ToldKey::Moved(Revision::new(7))));
         assert_eq!(moved.lock, None);
-        let forgotten = told(b"n,8;f\n").unwrap().key;
+        let forgotten = told(b"n,8;f,8\n").unwrap().key;
         assert!(matches!(forgotten, Some(ToldKey::State(state)) if state.entry.is_none()));
         let held = told(b";h,9,1500\n1 1 hu").unwrap();
-        let Some(LockState::Held {
-            remaining, holder, ..
-        }) = held.lock
-        else {
-            panic!("{held:?}");
-        };
-        assert_eq!(remaining, Some(Duration::from_micros(1500)));
-        assert_eq!(&*holder.unwrap().user, "u");
+        let holder = read_holder(b"1 1 hu");
+        assert_eq!(&*holder.as_ref().unwrap().user, "u");
+        let remaining = Some(Duration::from_micros(1500));
+        let expected = LockAt::held(Token::new(9).unwrap(), remaining, holder);
+        assert_eq!(held.lock, Some(expected));
         assert_eq!(change(b"7 a b").unwrap(), (Revision::new(7), "a b"));
     }
 
@@ -162,6 +160,7 @@ mod tests {
             "x,1;\n",
             ";h,0,1\n",
             ";h,1\n",
+            ";f\n",
             "v,-1,1;\n",
             ";?\n",
         ] {

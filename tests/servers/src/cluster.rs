@@ -164,7 +164,7 @@ impl Cluster {
         }
     }
 
-    /// The slot has arrived, and all primaries are told so.
+    /// The slot has arrived, and all primaries know that.
     pub fn end_move(&self, slot: u16, from: usize, to: usize) {
         let owner = id(&self.primaries[to]);
         let end = ["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &owner];
@@ -174,6 +174,17 @@ impl Cluster {
         for server in &self.primaries {
             order(server, &end);
         }
+        self.agree();
+    }
+
+    /// All primaries know who keeps what, and since when. A slot that moved on before that could be claimed
+    /// by who kept it last: then two of them name each other, for ever, and its keys are lost.
+    fn agree(&self) {
+        until("servers that agree", || {
+            let mut views = self.primaries.iter().map(view);
+            let first = views.next();
+            views.all(|view| Some(view) == first).then_some(())
+        });
     }
 
     /// The slot goes from one primary to another, with all its keys.
@@ -225,6 +236,21 @@ fn order(server: &RedisServer, words: &[impl ToRedisArgs]) {
 
 fn ask<T: FromRedisValue>(server: &RedisServer, words: &[impl ToRedisArgs]) -> T {
     server.command(words).unwrap()
+}
+
+/// Who keeps what since which epoch, as this server sees it.
+fn view(server: &RedisServer) -> Vec<String> {
+    let nodes: String = ask(server, &["CLUSTER", "NODES"]);
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        // Which slots are on their way is known to two of them only.
+        let slots = words.iter().skip(8).filter(|word| !word.starts_with('['));
+        let slots: Vec<&str> = slots.copied().collect();
+        format!("{} {} {slots:?}", words[0], words[6])
+    };
+    let mut view: Vec<String> = nodes.lines().map(line).collect();
+    view.sort();
+    view
 }
 
 fn id(server: &RedisServer) -> String {

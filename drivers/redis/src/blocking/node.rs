@@ -66,6 +66,10 @@ impl Member for Node {
         drop(self.link.start());
         changes
     }
+
+    fn unsure(&self) {
+        self.link.hub.all_unknown();
+    }
 }
 
 impl Way for Node {

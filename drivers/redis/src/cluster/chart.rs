@@ -189,8 +189,8 @@ impl<F: Flavour> Chart<F> {
         self.doubted(turn, said_by);
     }
 
-    /// The same, told to a watch: a survey is to find out who keeps the slot. For a call gives up after some
-    /// moves, and a watch would go to and fro for ever between servers that name each other.
+    /// The same, told to a watch: a survey is to find out who keeps the slot. For a call gives up in
+    /// time, and a watch would go to and fro for ever between servers that name each other.
     fn doubted(&self, turn: &Turn, said_by: &Address) {
         let mut state = self.lock();
         if let Turn::Moved { to, .. } = turn {

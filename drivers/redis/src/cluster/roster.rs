@@ -16,6 +16,9 @@ pub(crate) trait Member: Send + Sync + 'static {
     fn watch(&self, key: Arc<str>, lock: Arc<str>, watcher: Arc<dyn Watcher>) -> Subscription;
 
     fn listen(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
+
+    /// Keys have come or gone, perhaps to and fro: what is known of them may be out of date.
+    fn unsure(&self);
 }
 
 type Open<M> = dyn Fn(&Address) -> Arc<M> + Send + Sync;
@@ -204,7 +207,10 @@ impl<M: Member> Roster<M> {
         let mut state = self.lock();
         let (at, member) = told_by;
         state.members.entry(at).or_insert(member);
-        state.map = Some(map);
+        if state.map.as_ref() != Some(&map) {
+            state.map = Some(map);
+            state.unsure();
+        }
         self.settle(&mut state);
     }
 
@@ -213,6 +219,7 @@ impl<M: Member> Roster<M> {
         let mut state = self.lock();
         if let Some(map) = &mut state.map {
             map.moved(slot, to);
+            state.unsure();
             self.settle(&mut state);
         }
     }
@@ -313,7 +320,13 @@ impl<M: Member> Roster<M> {
     }
 }
 
-impl<M> State<M> {
+impl<M: Member> State<M> {
+    fn unsure(&self) {
+        for member in self.members.values() {
+            member.unsure();
+        }
+    }
+
     fn primaries(&self) -> Vec<Address> {
         let primaries = self.map.iter().flat_map(Map::primaries);
         primaries.cloned().collect()
@@ -350,12 +363,14 @@ mod tests {
     use super::*;
     use oneflight_store::{Change, WatchEvent};
     use redis::Value;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     /// A server, and those who listen to it.
     #[derive(Default)]
     struct Fake {
         watchers: Mutex<Vec<Arc<dyn Watcher>>>,
         listeners: Mutex<Vec<Arc<dyn ChangeListener>>>,
+        unsure: AtomicU64,
     }
 
     impl Member for Fake {
@@ -368,6 +383,10 @@ mod tests {
             listener.notify(Change::Connected);
             self.listeners.lock().unwrap().push(listener);
             Subscription::new(|| ())
+        }
+
+        fn unsure(&self) {
+            self.unsure.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -437,6 +456,20 @@ mod tests {
         assert!(!roster.has_subscribers());
         drop(watch);
         assert!(roster.lock().watches.is_empty());
+    }
+
+    #[test]
+    fn what_is_known_is_in_doubt_once_slots_move() {
+        let roster = roster();
+        learn(&roster, &["a", "b"]);
+        let (_, a) = roster.owner(3).unwrap();
+        let unsure = || a.unsure.load(Ordering::SeqCst);
+        learn(&roster, &["a", "b"]);
+        assert_eq!(unsure(), 0);
+        roster.moved(3, at("b", 1));
+        assert_eq!(unsure(), 1);
+        learn(&roster, &["a", "b"]);
+        assert_eq!(unsure(), 2);
     }
 
     #[test]

@@ -20,8 +20,6 @@ use crate::line::{self, Fault};
 use crate::list::List;
 use crate::times::RESPONSE_TIMEOUT;
 
-/// How often a call is sent on from one server to another.
-const MOST_MOVES: u32 = 8;
 /// How often another server is looked for because the one that kept the slot is gone.
 const MOST_SEARCHES: u32 = 2;
 
@@ -95,7 +93,7 @@ impl<F: Flavour> Cluster<F> {
     ) -> Result<T, StoreError> {
         self.start()?;
         let since = Instant::now();
-        let (mut moves, mut searches) = (0, 0);
+        let (mut is_sent_on, mut searches) = (false, 0);
         loop {
             let (at, server) = self.owner(slot).await?;
             let fault = match ask(server).await {
@@ -104,16 +102,16 @@ impl<F: Flavour> Cluster<F> {
             };
             match fault.turn {
                 Some(turn @ Turn::Moved { .. }) => {
-                    moves += 1;
-                    if moves > MOST_MOVES {
+                    // While a slot moves they may name each other: it takes them a moment to agree.
+                    if since.elapsed() >= RESPONSE_TIMEOUT {
                         return Err(StoreError::unavailable(format_args!(
-                            "{}: slot {slot} is sent from one server to another",
+                            "{}: its servers do not agree who keeps slot {slot}: {at} says another one",
                             self.place()
                         )));
                     }
                     self.chart.turned(&turn, &at);
                     // The first is told by who knows. Then they do not agree yet.
-                    if moves >= 2 {
+                    if std::mem::replace(&mut is_sent_on, true) {
                         self.chart.survey().await?;
                     }
                 }

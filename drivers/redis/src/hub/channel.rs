@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oneflight_store::{KeyState, LockState, StoreError, WatchEvent, Watcher};
+use oneflight_store::{KeyState, LockState, Revision, StoreError, WatchEvent, Watcher};
 
 use super::Pair;
+use crate::moment::{LockAt, Moment};
 use crate::slot::Slot;
 use crate::times::SHORTEST_OUTAGE;
 
@@ -90,9 +91,11 @@ impl Hearer {
     }
 }
 
-/// How a part stood at a moment, since when nothing was pushed.
+/// How a part stood when something was last told of it.
 struct Known<T> {
     state: Option<(T, Instant)>,
+    /// Of what was told last.
+    moment: Moment,
     /// How often it was pushed.
     pushes: u64,
 }
@@ -101,14 +104,26 @@ impl<T> Default for Known<T> {
     fn default() -> Self {
         Self {
             state: None,
+            moment: Moment::default(),
             pushes: 0,
         }
     }
 }
 
 impl<T> Known<T> {
-    fn set(&mut self, state: T) {
+    fn set(&mut self, state: T, moment: Moment) {
         self.state = Some((state, Instant::now()));
+        self.moment = moment;
+    }
+
+    /// It was pushed that it is so since then; whether that is news.
+    fn pushed(&mut self, moment: Moment) -> bool {
+        let is_news = moment >= self.moment;
+        if is_news {
+            self.pushes += 1;
+            self.moment = moment;
+        }
+        is_news
     }
 }
 
@@ -191,7 +206,11 @@ impl Channel {
     /// The connection is lost; whether anybody still hears.
     pub(super) fn lost(&mut self) -> bool {
         self.standing = Standing::No;
-        self.unknown();
+        // It may have lost what it knew, and be behind what it has told.
+        self.key.state = None;
+        self.key.moment = Moment::default();
+        self.lock.state = None;
+        self.lock.moment = Moment::default();
         for hearer in &mut self.hearers {
             hearer.told = false;
             hearer.fails();
@@ -293,43 +312,63 @@ impl Channel {
         self.hearers.iter_mut().filter(move |it| it.part == part)
     }
 
-    /// How the key stands, to those who do not know.
-    pub(super) fn learn_key(&mut self, key: &KeyState) {
-        self.key.set(key.clone());
-        for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
-            hearer.tell(WatchEvent::Key(key.clone()));
+    /// How the key stands, as was answered to a question that was sent at this mark.
+    pub(super) fn learn_key(&mut self, key: &KeyState, mark: (u64, u64)) {
+        let moment = Moment::of_key(key.revision);
+        if self.mark(Part::Key) == mark {
+            self.key.set(key.clone(), moment);
+            for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
+                hearer.tell(WatchEvent::Key(key.clone()));
+            }
+        } else if self.is_subscription(mark) && moment > self.key.moment {
+            self.told_key(key);
         }
     }
 
-    /// How the lock stands, to those who do not know.
-    pub(super) fn learn_lock(&mut self, lock: &LockState) {
-        self.lock.set(lock.clone());
-        for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
-            hearer.tell(WatchEvent::Lock(lock.clone()));
+    /// How the lock stands, as was answered to a question that was sent at this mark.
+    pub(super) fn learn_lock(&mut self, lock: &LockAt, mark: (u64, u64)) {
+        if self.mark(Part::Lock) == mark {
+            self.lock.set(lock.state.clone(), lock.moment);
+            for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
+                hearer.tell(WatchEvent::Lock(lock.state.clone()));
+            }
+        } else if self.is_subscription(mark) && lock.moment > self.lock.moment {
+            self.told_lock(lock);
         }
+    }
+
+    fn is_subscription(&self, (epoch, _): (u64, u64)) -> bool {
+        epoch == self.epoch
     }
 
     /// How the key stands, as pushed.
     pub(super) fn told_key(&mut self, key: &KeyState) {
-        self.key.pushes += 1;
-        self.key.set(key.clone());
+        let moment = Moment::of_key(key.revision);
+        if !self.key.pushed(moment) {
+            return;
+        }
+        self.key.set(key.clone(), moment);
         for hearer in self.hearers(Part::Key) {
             hearer.tell(WatchEvent::Key(key.clone()));
         }
     }
 
     /// How the lock stands, as pushed.
-    pub(super) fn told_lock(&mut self, lock: &LockState) {
-        self.lock.pushes += 1;
-        self.lock.set(lock.clone());
+    pub(super) fn told_lock(&mut self, lock: &LockAt) {
+        if !self.lock.pushed(lock.moment) {
+            return;
+        }
+        self.lock.set(lock.state.clone(), lock.moment);
         for hearer in self.hearers(Part::Lock) {
-            hearer.tell(WatchEvent::Lock(lock.clone()));
+            hearer.tell(WatchEvent::Lock(lock.state.clone()));
         }
     }
 
     /// The key has moved to a value that was not pushed; what is to be looked at.
-    pub(super) fn moved(&mut self) -> Vec<Pair> {
-        self.key.pushes += 1;
+    pub(super) fn moved(&mut self, revision: Revision) -> Vec<Pair> {
+        if !self.key.pushed(Moment::of_key(revision)) {
+            return Vec::new();
+        }
         self.key.state = None;
         self.hearers(Part::Key)
             .map(|hearer| {

@@ -2,8 +2,9 @@
 //!
 //! A channel of the server tells of a key, a lock or both. As long as it is subscribed, all that
 //! changes is pushed in order; so whoever was told how things stood at some moment since, and of every
-//! push after it, knows how they stand now. What a claim or a look answers counts only if nothing was
-//! pushed between the question and the answer: else the push is as new or newer.
+//! push after it, knows how they stand now. What a claim or a look answers counts if nothing was pushed
+//! between the question and the answer, or only what is older: in a cluster, what another server has told
+//! may come late. So what is older than what was told last is no news.
 
 mod channel;
 #[cfg(test)]
@@ -15,13 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use oneflight_store::{
-    Change, ChangeListener, KeyState, LockState, StoreError, Subscription, WatchEvent, Watcher,
+    Change, ChangeListener, KeyState, StoreError, Subscription, WatchEvent, Watcher,
 };
 
 use self::channel::{Channel, Hearer, Part, Standing};
 use crate::cluster::Turn;
 use crate::layout::Channels;
 use crate::message::{Push, Told, ToldKey, change};
+use crate::moment::LockAt;
 use crate::pace::Pace;
 use crate::slot::Slot;
 use crate::times::SHORTEST_OUTAGE;
@@ -470,20 +472,27 @@ impl Hub {
         }
     }
 
+    /// The key may have been elsewhere, and what was told there been lost on the way: whoever watches from now on
+    /// is to be told how things stand by a look.
+    pub(crate) fn all_unknown(&self) {
+        self.lock().channels.values_mut().for_each(Channel::unknown);
+    }
+
     /// A question has been answered like this.
-    pub(crate) fn learn(&self, Ticket(places): Ticket, key: Option<KeyState>, lock: &LockState) {
+    pub(crate) fn learn(&self, Ticket(places): Ticket, key: Option<KeyState>, lock: &LockAt) {
         let mut state = self.lock();
         state.trouble = None;
         for (name, part, epoch, pushes) in places {
             let Some(channel) = state.channels.get_mut(&name) else {
                 continue;
             };
-            if channel.mark(part) != (epoch, pushes) || !channel.is_standing() {
+            if !channel.is_standing() {
                 continue;
             }
+            let mark = (epoch, pushes);
             match part {
-                Part::Key => key.iter().for_each(|key| channel.learn_key(key)),
-                Part::Lock => channel.learn_lock(lock),
+                Part::Key => key.iter().for_each(|key| channel.learn_key(key, mark)),
+                Part::Lock => channel.learn_lock(lock, mark),
             }
         }
     }
@@ -527,7 +536,7 @@ impl Hub {
                 let mut looks = Vec::new();
                 match told.key {
                     Some(ToldKey::State(key)) => channel.told_key(&key),
-                    Some(ToldKey::Moved(_)) => looks = channel.moved(),
+                    Some(ToldKey::Moved(revision)) => looks = channel.moved(revision),
                     None => {}
                 }
                 if let Some(lock) = told.lock {

@@ -9,6 +9,7 @@ use oneflight_store::{KeyState, LockState, Revision, StoreError, Token, WatchEve
 use super::{Hub, LINGER};
 use crate::layout::Channels;
 use crate::message::Push;
+use crate::moment::LockAt;
 use crate::pace::Pace;
 use crate::times::SHORTEST_OUTAGE;
 
@@ -103,12 +104,9 @@ fn nothing(revision: u64) -> KeyState {
     }
 }
 
-fn held(token: u64) -> LockState {
-    LockState::Held {
-        token: Token::new(token).unwrap(),
-        remaining: Some(Duration::from_secs(300)),
-        holder: None,
-    }
+fn held(token: u64) -> LockAt {
+    let remaining = Some(Duration::from_secs(300));
+    LockAt::held(Token::new(token).unwrap(), remaining, None)
 }
 
 fn tokens(events: &[WatchEvent]) -> Vec<Option<u64>> {
@@ -155,7 +153,7 @@ fn an_answer_that_a_push_has_overtaken_counts_for_nothing() {
     let scene = Scene::connected();
     let (ticket, _) = scene.asks();
     scene.push(stands());
-    scene.told("v,9,7;f\nvalue");
+    scene.told("v,9,7;f,7\nvalue");
     scene.hub.learn(ticket, Some(nothing(0)), &held(7));
     let _watch = scene.watch();
     let heard = scene.heard();
@@ -193,7 +191,7 @@ fn an_answer_from_before_a_gap_counts_for_nothing_after_it() {
     scene.hub.learn(ticket, Some(nothing(0)), &held(7));
     assert_eq!(scene.heard(), []);
     // What the old connection still had to say is not heard.
-    scene.told("v,9,7;f\nvalue");
+    scene.told("v,9,7;f,7\nvalue");
     assert_eq!(scene.heard(), []);
 }
 
@@ -207,13 +205,13 @@ fn a_value_that_was_not_told_is_looked_at() {
     scene.heard();
     scene.looks();
     let (early, _) = scene.asks();
-    scene.told("r,9;f\n");
+    scene.told("r,9;f,7\n");
     assert_eq!(tokens(&scene.heard()), [None]);
     assert_eq!(scene.looks(), 1);
     let (late, _) = scene.asks();
     scene.hub.learn(early, Some(nothing(0)), &held(7));
     assert_eq!(scene.heard(), []);
-    scene.hub.learn(late, Some(nothing(9)), &LockState::Free);
+    scene.hub.learn(late, Some(nothing(9)), &LockAt::ended(7));
     assert_eq!(revisions(&scene.heard()), [9]);
 }
 
@@ -280,7 +278,7 @@ fn who_watches_after_a_call_is_not_told_how_things_stood_before() {
     let _watch = scene.watch();
     assert_eq!(scene.heard(), []);
     assert_eq!(scene.looks(), 1);
-    scene.told(";f\n");
+    scene.told(";f,7\n");
     assert_eq!(tokens(&scene.heard()), [None]);
 }
 
@@ -299,10 +297,114 @@ fn what_comes_late_of_an_earlier_subscription_tells_nothing() {
     assert_eq!(asked, [CHANNEL]);
     scene.told(";h,7,300000000\nholder");
     scene.push(stands());
-    scene.hub.learn(ticket, Some(nothing(5)), &LockState::Free);
+    scene.hub.learn(ticket, Some(nothing(5)), &LockAt::ended(7));
     let _watch = scene.watch();
     let heard = scene.heard();
     assert_eq!((revisions(&heard), tokens(&heard)), (vec![5], vec![None]));
+}
+
+/// In a cluster, what the server has told that kept the slot before comes by way of others, and late.
+#[test]
+fn what_is_older_than_what_was_told_is_no_news() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    let _watch = scene.watch();
+    scene.hub.learn(ticket, Some(nothing(8)), &held(9));
+    let late = || {
+        for words in [
+            "v,5,4;f,4\nold",
+            ";h,5,300000000\n1 1 hu",
+            "v,6,5;f,5\nold",
+            "r,7;\n",
+        ] {
+            scene.told(words);
+        }
+    };
+    late();
+    scene.told("v,10,9;f,9\nnew");
+    late();
+    scene.told(";h,9,300000000\n1 1 hu");
+    let heard = scene.heard();
+    assert_eq!(
+        (revisions(&heard), tokens(&heard)),
+        (vec![8, 10], vec![Some(9), None])
+    );
+    // So it is for those who come now.
+    let _another = scene.watch();
+    let heard = scene.heard();
+    assert_eq!((revisions(&heard), tokens(&heard)), (vec![10], vec![None]));
+    // Who takes the lock next is news.
+    scene.told(";h,11,300000000\n1 1 hu");
+    assert_eq!(tokens(&scene.heard()), [Some(11); 2]);
+}
+
+#[test]
+fn an_answer_counts_if_what_came_before_it_is_older() {
+    let scene = Scene::connected();
+    let _watch = scene.watch();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    scene.told("v,5,4;f,4\nold");
+    scene.hub.learn(ticket, Some(nothing(8)), &held(9));
+    let heard = scene.heard();
+    assert_eq!(
+        (revisions(&heard), tokens(&heard)),
+        (vec![5, 8], vec![None, Some(9)])
+    );
+    let _another = scene.watch();
+    let heard = scene.heard();
+    assert_eq!(
+        (revisions(&heard), tokens(&heard)),
+        (vec![8], vec![Some(9)])
+    );
+}
+
+/// A lease that has run out may be renewed, until somebody takes it.
+#[test]
+fn a_lapsed_lease_that_is_renewed_is_news() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    let _watch = scene.watch();
+    scene
+        .hub
+        .learn(ticket, Some(nothing(0)), &LockAt::lapsed(7));
+    scene.told(";h,7,300000000\n1 1 hu");
+    assert_eq!(tokens(&scene.heard()), [None, Some(7)]);
+}
+
+/// A server that comes back may have lost what it knew, and its clock be behind.
+#[test]
+fn what_a_server_tells_that_was_away_is_news() {
+    let scene = Scene::connected();
+    let _watch = scene.watch();
+    scene.asks();
+    scene.push(stands());
+    scene.told("v,9,7;f,7\nvalue");
+    scene.heard();
+    scene.hub.disconnected(1, &StoreError::unavailable("gone"));
+    let number = scene.hub.next_connection();
+    scene.hub.connected(number);
+    scene.hub.take_wanted(number, drop);
+    let push = |push| scene.hub.pushed(number, push);
+    push(stands());
+    push(Push::Told(CHANNEL.to_owned(), b"v,3,2;f,2\n".to_vec()));
+    let heard = scene.heard();
+    assert_eq!((revisions(&heard), tokens(&heard)), (vec![3], vec![None]));
+}
+
+/// While the key was elsewhere, what was told may have been lost between two servers.
+#[test]
+fn what_may_have_been_elsewhere_is_looked_at() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    scene.hub.learn(ticket, Some(nothing(5)), &held(7));
+    scene.hub.all_unknown();
+    let _watch = scene.watch();
+    assert_eq!(scene.heard(), []);
+    assert_eq!(scene.looks(), 1);
 }
 
 #[test]
@@ -350,7 +452,7 @@ fn who_is_not_told_how_things_stand_is_told_in_time_that_they_are_not_known() {
     // The patient one is told once it is known.
     let (ticket, _) = scene.asks();
     scene.push(stands());
-    scene.hub.learn(ticket, Some(nothing(5)), &LockState::Free);
+    scene.hub.learn(ticket, Some(nothing(5)), &LockAt::ended(7));
     assert_eq!(revisions(&scene.heard()), [5]);
     look();
     assert_eq!(scene.heard(), []);

@@ -16,7 +16,7 @@ if is_there(value, now) and last > tonumber(ARGV[1]) then
   -- Nobody would give back what was granted then.
   if is_own and ARGV[8] == '1' then
     free(KEYS[2])
-    tell(ARGV[7], '', 'f', '')
+    tell(ARGV[7], '', told_free(lock.t), '')
   end
   return {'newer', entry, math.max(lock.t or 0, value.p or 0)}
 end

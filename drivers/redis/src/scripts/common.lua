@@ -141,13 +141,18 @@ local function tell_held(channel, lock, now, holder)
   tell(channel, '', 'h,' .. digits(lock.t) .. ',' .. digits(lock.e - now), holder or '')
 end
 
+-- No lease up to this number is live.
+local function told_free(number)
+  return 'f,' .. digits(number)
+end
+
 -- That the key has moved and the lock is free: together where one channel is both's.
-local function tell_both(of_key, of_lock, told, bytes)
+local function tell_both(of_key, of_lock, told, bytes, free)
   if of_key == of_lock then
-    tell(of_key, told, 'f', bytes)
+    tell(of_key, told, free, bytes)
   else
     tell(of_key, told, '', bytes)
-    tell(of_lock, '', 'f', '')
+    tell(of_lock, '', free, '')
   end
 end
 

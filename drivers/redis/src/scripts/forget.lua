@@ -11,6 +11,6 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'r', digits(revision))
 redis.call('PEXPIRE', KEYS[1], MEMORY)
 if lock.t then free(KEYS[2]) end
-tell_both(ARGV[2], ARGV[3], 'n,' .. digits(revision), '')
+tell_both(ARGV[2], ARGV[3], 'n,' .. digits(revision), '', told_free(lock.t or now))
 tell_all(ARGV[4], revision, ARGV[1])
 return revision

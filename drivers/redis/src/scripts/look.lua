@@ -9,4 +9,5 @@ if not entry then return foreign(KEYS[1]) end
 if is_live(lock, now) then
   return {entry, lock.t, lock.e - now, redis.call('HGET', KEYS[2], 'h') or ''}
 end
-return {entry, 0, 0, ''}
+-- Whoever held it last may renew it, unless it has ended.
+return {entry, lock.t or 0, 0, lock.e and 1 or 0}

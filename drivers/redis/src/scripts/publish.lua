@@ -15,6 +15,7 @@ if no then return no end
 local revision = above(now, value.r, lock.t)
 write(KEYS[1], now, revision, lock.t, ARGV[2], tonumber(ARGV[3]))
 free(KEYS[2])
-tell_both(ARGV[6], ARGV[7], told_value(revision, lock.t, ARGV[2], tonumber(ARGV[5])))
+local told, bytes = told_value(revision, lock.t, ARGV[2], tonumber(ARGV[5]))
+tell_both(ARGV[6], ARGV[7], told, bytes, told_free(lock.t))
 tell_all(ARGV[8], revision, ARGV[4])
 return {1, revision}

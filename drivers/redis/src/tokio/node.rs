@@ -93,6 +93,10 @@ impl Member for Node {
         drop(self.start());
         changes
     }
+
+    fn unsure(&self) {
+        self.link.hub.all_unknown();
+    }
 }
 
 /// A call that waits for a connection.
