@@ -24,6 +24,7 @@ both! {
     what_may_not_be_told_is_not_done
     revisions_grow_though_a_value_was_evicted_during_a_fill
     a_watch_begins_though_all_was_lost
+    a_lease_that_has_lapsed_and_is_renewed_is_held
     a_server_that_was_busy_is_heard_again
     who_is_not_let_in_does_not_watch_in_vain
     a_connection_that_was_closed_while_idle_is_made_anew
@@ -121,6 +122,36 @@ fn a_watch_begins_though_all_was_lost(open: Open) {
     });
     let later = fill(&store, "key", revision, "value");
     hears(&again, later);
+}
+
+fn a_lease_that_has_lapsed_and_is_renewed_is_held(open: Open) {
+    let server = RedisServer::new();
+    let (store, other) = (open(&server.url()), open(&server.url()));
+    let ttl = Duration::from_millis(1);
+    let token = granted(store.claim(request("key", ttl, Revision::NEVER)));
+    until("the lapse", || {
+        let keys = store.list().unwrap();
+        keys.iter()
+            .all(|it| it.state == LockState::Free)
+            .then_some(())
+    });
+    // Of another process, which is told by a look.
+    let heard = watch(&other, "key");
+    let last = |events: &[WatchEvent]| {
+        let mut locks = events.iter().rev();
+        locks.find_map(|event| match event {
+            WatchEvent::Lock(state) => Some(state.clone()),
+            WatchEvent::Key(_) | WatchEvent::Ended(_) => None,
+        })
+    };
+    let is_free = |events: &[WatchEvent]| (last(events)? == LockState::Free).then_some(());
+    heard.until("a free lock", is_free);
+    assert_eq!(store.renew(lease("key", token), LONG), Ok(Renewal::Renewed));
+    heard.until("its holder", |events| {
+        matches!(last(events)?, LockState::Held { .. }).then_some(())
+    });
+    store.release(lease("key", token)).unwrap();
+    heard.until("a free lock again", is_free);
 }
 
 fn a_server_that_was_busy_is_heard_again(open: Open) {
