@@ -54,12 +54,17 @@ impl Map {
         self.owners.get(usize::from(slot))?.as_ref()
     }
 
-    /// A server has told that the slot is there by now.
-    pub(crate) fn moved(&mut self, slot: u16, to: Address) {
-        if let Some(owner) = self.owners.get_mut(usize::from(slot)) {
-            self.known.insert(to.clone());
-            *owner = Some(to);
+    /// A server has told that the slot is there by now; whether that is news.
+    pub(crate) fn moved(&mut self, slot: u16, to: Address) -> bool {
+        let Some(owner) = self.owners.get_mut(usize::from(slot)) else {
+            return false;
+        };
+        if owner.as_ref() == Some(&to) {
+            return false;
         }
+        self.known.insert(to.clone());
+        *owner = Some(to);
+        true
     }
 
     /// Those that keep any slot.
@@ -136,8 +141,9 @@ pub(super) mod tests {
         assert!(map.known().any(|it| *it == at("replica", 9)));
         assert!(!map.is_empty());
 
-        map.moved(100, at("b", 4));
+        assert!(map.moved(100, at("b", 4)));
         assert_eq!(map.owner(100), Some(&at("b", 4)));
+        assert!(!map.moved(100, at("b", 4)) && !map.moved(16384, at("b", 4)));
         assert!(!map.primaries().contains(&at("asked", 2)));
     }
 

@@ -217,8 +217,9 @@ impl<M: Member> Roster<M> {
     /// A server has told that this slot is there by now.
     pub(crate) fn moved(&self, slot: u16, to: Address) {
         let mut state = self.lock();
-        if let Some(map) = &mut state.map {
-            map.moved(slot, to);
+        // When a slot moves, all calls that are under way are sent on: the first of them is enough.
+        let map = state.map.as_mut();
+        if map.is_some_and(|map| map.moved(slot, to)) {
             state.unsure();
             self.settle(&mut state);
         }
@@ -466,6 +467,9 @@ mod tests {
         let unsure = || a.unsure.load(Ordering::SeqCst);
         learn(&roster, &["a", "b"]);
         assert_eq!(unsure(), 0);
+        roster.moved(3, at("b", 1));
+        assert_eq!(unsure(), 1);
+        // Who is sent on as others were learns nothing new.
         roster.moved(3, at("b", 1));
         assert_eq!(unsure(), 1);
         learn(&roster, &["a", "b"]);
