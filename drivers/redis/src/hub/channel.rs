@@ -315,25 +315,25 @@ impl Channel {
     /// How the key stands, as was answered to a question that was sent at this mark.
     pub(super) fn learn_key(&mut self, key: &KeyState, mark: (u64, u64)) {
         let moment = Moment::of_key(key.revision);
-        if self.mark(Part::Key) == mark {
+        if self.is_subscription(mark) && moment > self.key.moment {
+            self.told_key(key);
+        } else if self.mark(Part::Key) == mark {
             self.key.set(key.clone(), moment);
             for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
                 hearer.tell(WatchEvent::Key(key.clone()));
             }
-        } else if self.is_subscription(mark) && moment > self.key.moment {
-            self.told_key(key);
         }
     }
 
     /// How the lock stands, as was answered to a question that was sent at this mark.
     pub(super) fn learn_lock(&mut self, lock: &LockAt, mark: (u64, u64)) {
-        if self.mark(Part::Lock) == mark {
+        if self.is_subscription(mark) && lock.moment > self.lock.moment {
+            self.told_lock(lock);
+        } else if self.mark(Part::Lock) == mark {
             self.lock.set(lock.state.clone(), lock.moment);
             for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
                 hearer.tell(WatchEvent::Lock(lock.state.clone()));
             }
-        } else if self.is_subscription(mark) && lock.moment > self.lock.moment {
-            self.told_lock(lock);
         }
     }
 

@@ -360,6 +360,30 @@ fn an_answer_counts_if_what_came_before_it_is_older() {
     );
 }
 
+/// In a cluster, what another server passes on may be lost on the way.
+#[test]
+fn an_answer_that_is_newer_than_what_was_told_is_news_to_all() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    let _watch = scene.watch();
+    scene.hub.learn(ticket, Some(nothing(5)), &held(4));
+    scene.hub.all_unknown();
+    scene.heard();
+    let _another = scene.watch();
+    let (ticket, _) = scene.asks();
+    scene.hub.learn(ticket, Some(nothing(8)), &LockAt::ended(7));
+    let heard = scene.heard();
+    assert_eq!(
+        (revisions(&heard), tokens(&heard)),
+        (vec![8; 2], vec![None; 2])
+    );
+    // What they know by now is told to nobody once more.
+    let (ticket, _) = scene.asks();
+    scene.hub.learn(ticket, Some(nothing(8)), &LockAt::ended(7));
+    assert_eq!(scene.heard(), []);
+}
+
 /// A lease that has run out may be renewed, until somebody takes it.
 #[test]
 fn a_lapsed_lease_that_is_renewed_is_news() {
