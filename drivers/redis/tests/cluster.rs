@@ -15,7 +15,7 @@ use common::{LONG, Opened, fill, granted, hears, lease, listen, published, reque
 use oneflight_redis::RedisStore;
 use oneflight_store::{Change, LockState, Renewal, Revision, StoreError, WatchEvent, conformance};
 use oneflight_test_servers::time::until;
-use oneflight_test_servers::{Cluster, Config, Proxy, RedisServer, Traffic};
+use oneflight_test_servers::{Cluster, Config, Direction, Proxy, RedisServer, Traffic};
 use oneflight_tokio::{SingleFlight, Source};
 use tokio::sync::oneshot;
 
@@ -29,6 +29,7 @@ both! {
     a_slot_that_goes_elsewhere_takes_its_leases_and_watches_along
     what_another_server_passes_on_late_is_no_news
     a_slot_that_is_on_its_way_is_waited_for
+    who_is_sent_on_late_goes_on
     a_replica_takes_over
     who_knows_one_address_is_told_of_the_cluster
     what_the_docs_permit_is_enough
@@ -250,6 +251,21 @@ fn a_slot_that_is_on_its_way_is_waited_for(open: Open) {
         cluster.end_move(slot, 0, 1);
         assert!(published(publish.join().unwrap()) > seen);
     });
+}
+
+/// Who hears late that the slot is elsewhere has not been sent to and fro.
+fn who_is_sent_on_late_goes_on(open: Open) {
+    let cluster = Cluster::new(2);
+    let proxies = cluster.behind_proxies();
+    let url = format!("redis-cluster://{}", proxies[0].address());
+    let store = open(&url);
+    let key = key_of(&cluster, 0);
+    let seen = fill(&store, &key, Revision::NEVER, "value");
+    cluster.move_slot(slot_of(&cluster, &key), 0, 1);
+    // Longer than servers may take to agree, and not so long that the connection is given up.
+    proxies[0].delay(Direction::ToClient, Duration::from_millis(5_100));
+    let state = store.read(key.as_str().into()).unwrap();
+    assert_eq!(state.revision, seen);
 }
 
 fn a_replica_takes_over(open: Open) {

@@ -93,7 +93,7 @@ impl<F: Flavour> Cluster<F> {
     ) -> Result<T, StoreError> {
         self.start()?;
         let since = Instant::now();
-        let (mut is_sent_on, mut searches) = (false, 0);
+        let (mut sent_on, mut searches) = (None, 0);
         loop {
             let (at, server) = self.owner(slot).await?;
             let fault = match ask(server).await {
@@ -102,6 +102,8 @@ impl<F: Flavour> Cluster<F> {
             };
             match fault.turn {
                 Some(turn @ Turn::Moved { .. }) => {
+                    let is_first = sent_on.is_none();
+                    let since = sent_on.get_or_insert_with(Instant::now);
                     // While a slot moves they may name each other: it takes them a moment to agree.
                     if since.elapsed() >= RESPONSE_TIMEOUT {
                         return Err(StoreError::unavailable(format_args!(
@@ -111,7 +113,7 @@ impl<F: Flavour> Cluster<F> {
                     }
                     self.chart.turned(&turn, &at);
                     // The first is told by who knows. Then they do not agree yet.
-                    if std::mem::replace(&mut is_sent_on, true) {
+                    if !is_first {
                         self.chart.survey().await?;
                     }
                 }
