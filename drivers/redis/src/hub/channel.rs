@@ -116,9 +116,9 @@ impl<T> Known<T> {
         self.moment = moment;
     }
 
-    /// It was pushed that it is so since then; whether that is news.
-    fn pushed(&mut self, moment: Moment) -> bool {
-        let is_news = moment >= self.moment;
+    /// It was pushed that it is so since then; whether that is news. What is told in order is.
+    fn pushed(&mut self, moment: Moment, in_order: bool) -> bool {
+        let is_news = in_order || moment >= self.moment;
         if is_news {
             self.pushes += 1;
             self.moment = moment;
@@ -128,6 +128,8 @@ impl<T> Known<T> {
 }
 
 pub(super) struct Channel {
+    /// There is one server, so nothing is passed on late.
+    in_order: bool,
     standing: Standing,
     /// Which subscription it is.
     epoch: u64,
@@ -139,8 +141,9 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(in_order: bool) -> Self {
         Self {
+            in_order,
             standing: Standing::No,
             epoch: 0,
             key: Known::default(),
@@ -344,7 +347,7 @@ impl Channel {
     /// How the key stands, as pushed.
     pub(super) fn told_key(&mut self, key: &KeyState) {
         let moment = Moment::of_key(key.revision);
-        if !self.key.pushed(moment) {
+        if !self.key.pushed(moment, self.in_order) {
             return;
         }
         self.key.set(key.clone(), moment);
@@ -355,7 +358,7 @@ impl Channel {
 
     /// How the lock stands, as pushed.
     pub(super) fn told_lock(&mut self, lock: &LockAt) {
-        if !self.lock.pushed(lock.moment) {
+        if !self.lock.pushed(lock.moment, self.in_order) {
             return;
         }
         self.lock.set(lock.state.clone(), lock.moment);
@@ -366,7 +369,7 @@ impl Channel {
 
     /// The key has moved to a value that was not pushed; what is to be looked at.
     pub(super) fn moved(&mut self, revision: Revision) -> Vec<Pair> {
-        if !self.key.pushed(Moment::of_key(revision)) {
+        if !self.key.pushed(Moment::of_key(revision), self.in_order) {
             return Vec::new();
         }
         self.key.state = None;

@@ -4,7 +4,7 @@
 //! changes is pushed in order; so whoever was told how things stood at some moment since, and of every
 //! push after it, knows how they stand now. What a claim or a look answers counts if nothing was pushed
 //! between the question and the answer, or only what is older: in a cluster, what another server has told
-//! may come late. So what is older than what was told last is no news.
+//! may come late. So what is older than what was told last is no news there.
 
 mod channel;
 #[cfg(test)]
@@ -52,6 +52,8 @@ pub(crate) struct Hub {
 pub(crate) type Pair = (Arc<str>, Arc<str>);
 
 struct State {
+    /// There is no other server that passes on what it has told.
+    in_order: bool,
     /// The number of the connection there is, and of the last there was.
     connection: Option<u64>,
     last_connection: u64,
@@ -81,6 +83,7 @@ impl Hub {
             patience: AtomicU64::new(u64::MAX),
             turns: OnceLock::new(),
             state: Mutex::new(State {
+                in_order: true,
                 connection: None,
                 last_connection: 0,
                 last_epoch: 0,
@@ -99,6 +102,7 @@ impl Hub {
     /// The server is one of a cluster: what it says of looks that are not for it goes there.
     pub(crate) fn tell_turns(&self, tell: impl Fn(&Turn) + Send + Sync + 'static) {
         self.turns.get_or_init(|| Box::new(tell));
+        self.lock().in_order = false;
     }
 
     /// A look is not for this server; whether anybody sees to that.
@@ -556,7 +560,7 @@ impl State {
     fn channel(&mut self, name: Arc<str>) -> &mut Channel {
         self.channels.entry(name).or_insert_with_key(|name| {
             self.unasked.push(Arc::clone(name));
-            Channel::new()
+            Channel::new(self.in_order)
         })
     }
 

@@ -59,6 +59,13 @@ impl Scene {
         scene
     }
 
+    /// The server is one of a cluster.
+    fn clustered() -> Self {
+        let scene = Self::connected();
+        scene.hub.tell_turns(|_| ());
+        scene
+    }
+
     fn push(&self, push: Push) {
         self.hub.pushed(1, push);
     }
@@ -306,7 +313,7 @@ fn what_comes_late_of_an_earlier_subscription_tells_nothing() {
 /// In a cluster, what the server has told that kept the slot before comes by way of others, and late.
 #[test]
 fn what_is_older_than_what_was_told_is_no_news() {
-    let scene = Scene::connected();
+    let scene = Scene::clustered();
     let (ticket, _) = scene.asks();
     scene.push(stands());
     let _watch = scene.watch();
@@ -339,9 +346,30 @@ fn what_is_older_than_what_was_told_is_no_news() {
     assert_eq!(tokens(&scene.heard()), [Some(11); 2]);
 }
 
+/// One server tells in order. But it may have lost what it knew, and its clock be behind: because of a
+/// `FLUSHALL`, or because it follows another primary by now.
+#[test]
+fn what_the_only_server_tells_is_news_whatever_its_number() {
+    let scene = Scene::connected();
+    let (ticket, _) = scene.asks();
+    scene.push(stands());
+    let _watch = scene.watch();
+    scene.hub.learn(ticket, Some(nothing(8)), &held(9));
+    scene.heard();
+    scene.told(";h,7,300000000\n1 1 hu");
+    scene.told("v,6,7;f,7\nvalue");
+    scene.told("r,5;\n");
+    let heard = scene.heard();
+    assert_eq!(
+        (revisions(&heard), tokens(&heard)),
+        (vec![6], vec![Some(7), None])
+    );
+    assert_eq!(scene.looks(), 1);
+}
+
 #[test]
 fn an_answer_counts_if_what_came_before_it_is_older() {
-    let scene = Scene::connected();
+    let scene = Scene::clustered();
     let _watch = scene.watch();
     let (ticket, _) = scene.asks();
     scene.push(stands());
@@ -363,7 +391,7 @@ fn an_answer_counts_if_what_came_before_it_is_older() {
 /// In a cluster, what another server passes on may be lost on the way.
 #[test]
 fn an_answer_that_is_newer_than_what_was_told_is_news_to_all() {
-    let scene = Scene::connected();
+    let scene = Scene::clustered();
     let (ticket, _) = scene.asks();
     scene.push(stands());
     let _watch = scene.watch();
