@@ -567,13 +567,17 @@ fn servers_that_name_each_other_are_not_asked_all_the_time(open: Open) {
         };
         cluster.primaries().iter().filter_map(refused).sum()
     };
+    // Of the same slot.
+    let _others: Vec<_> = (0..20)
+        .map(|number| common::watch_for(&store, &format!("{{p:{key}}} {number}"), LONG))
+        .collect();
     until("a look", || (looks() > 0).then_some(()));
     let before = looks();
     thread::scope(|scope| {
         let read = scope.spawn(|| store.read(key.as_str().into()));
         thread::sleep(Duration::from_secs(1));
         let number = looks() - before;
-        assert!(number < 60, "{number} looks in a second");
+        assert!(number < 250, "{number} looks in a second");
         // It is put right.
         for primary in cluster.primaries() {
             primary

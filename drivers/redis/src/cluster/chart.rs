@@ -179,10 +179,12 @@ impl<F: Flavour> Chart<F> {
         self.lock().hint.take()
     }
 
-    /// A server has said that another one is to be asked: what a call is told holds from now on.
-    pub(super) fn turned(&self, turn: &Turn, said_by: &Address) {
+    /// A server has said that another one is to be asked: what a call is told holds from now on, unless it has
+    /// been asked. With servers that name each other, all watches of the slot would go to and fro.
+    pub(super) fn turned(&self, turn: &Turn, said_by: &Address, asked: &[Address]) {
         if let Turn::Moved { slot, to } = turn
             && let Some(to) = Address::of(to, &said_by.host)
+            && !asked.contains(&to)
         {
             self.roster.moved(*slot, to);
         }

@@ -94,6 +94,7 @@ impl<F: Flavour> Cluster<F> {
         self.start()?;
         let since = Instant::now();
         let (mut sent_on, mut searches) = (None, 0);
+        let mut sent_on_by = Vec::new();
         loop {
             let (at, server) = self.owner(slot).await?;
             let fault = match ask(server).await {
@@ -111,7 +112,8 @@ impl<F: Flavour> Cluster<F> {
                             self.place()
                         )));
                     }
-                    self.chart.turned(&turn, &at);
+                    sent_on_by.push(at.clone());
+                    self.chart.turned(&turn, &at, &sent_on_by);
                     // The first is told by who knows. Then they do not agree yet.
                     if !is_first {
                         self.chart.survey().await?;
