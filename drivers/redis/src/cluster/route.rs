@@ -93,8 +93,7 @@ impl<F: Flavour> Cluster<F> {
     ) -> Result<T, StoreError> {
         self.start()?;
         let since = Instant::now();
-        let (mut sent_on, mut searches) = (None, 0);
-        let mut sent_on_by = Vec::new();
+        let (mut sent_on, mut sent_on_by, mut searches) = (None, Vec::new(), 0);
         loop {
             let (at, server) = self.owner(slot).await?;
             let fault = match ask(server).await {
@@ -103,7 +102,6 @@ impl<F: Flavour> Cluster<F> {
             };
             match fault.turn {
                 Some(turn @ Turn::Moved { .. }) => {
-                    let is_first = sent_on.is_none();
                     let since = sent_on.get_or_insert_with(Instant::now);
                     // While a slot moves they may name each other: it takes them a moment to agree.
                     if since.elapsed() >= RESPONSE_TIMEOUT {
@@ -115,7 +113,7 @@ impl<F: Flavour> Cluster<F> {
                     sent_on_by.push(at.clone());
                     self.chart.turned(&turn, &at, &sent_on_by);
                     // The first is told by who knows. Then they do not agree yet.
-                    if !is_first {
+                    if sent_on_by.len() > 1 {
                         self.chart.survey().await?;
                     }
                 }
