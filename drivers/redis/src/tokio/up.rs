@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::future::{Either, select};
 use oneflight_store::StoreError;
@@ -45,18 +45,28 @@ impl Up {
         let error = error.ok().and_then(|error| error.clone());
         error.unwrap_or_else(|| StoreError::unavailable("the connection is lost"))
     }
+}
 
-    /// Queues it on the connection, ahead of whatever is sent later, and has the task see to its end.
-    fn queue(&self, job: impl Future<Output = ()> + Send + 'static) {
-        // A task whose budget is spent would send nothing now, and the rest out of turn.
-        let mut job: Job = Box::pin(unconstrained(job));
-        // A first look sends it; whoever waits for it looks again.
-        let mut context = Context::from_waker(Waker::noop());
-        if job.as_mut().poll(&mut context).is_pending() {
-            // Else the task is gone, and with it the connection.
-            drop(self.jobs.send(job));
-        }
-    }
+/// Queues a question on the connection, ahead of whatever is sent later, and has the task see to its end.
+fn queue<T: Send + 'static>(
+    jobs: &mpsc::UnboundedSender<Job>,
+    question: impl Future<Output = T> + Send + 'static,
+    answered: impl FnOnce(T) + Send + 'static,
+) {
+    // A task whose budget is spent would send nothing now, and the rest out of turn.
+    let mut question = Box::pin(unconstrained(question));
+    // A first look sends it; whoever waits for it looks again.
+    let mut context = Context::from_waker(Waker::noop());
+    let answer = question.as_mut().poll(&mut context);
+    // Not here, even if the answer is there: this is called under the lock of the hub, which it may be for.
+    let job: Job = Box::pin(async move {
+        answered(match answer {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => question.await,
+        });
+    });
+    // Else the task is gone, and with it the connection.
+    drop(jobs.send(job));
 }
 
 impl Line for Up {
@@ -98,12 +108,16 @@ impl Line for Up {
 
     fn subscribe(&self, names: Vec<Arc<str>>) {
         let up = self.clone();
-        self.queue(async move {
+        let words = names.clone();
+        let question = async move {
             let question = up.pulse.ask();
-            let words: Vec<&str> = names.iter().map(|name| &**name).collect();
-            let mut connection = up.connection.clone();
-            let answer = connection.subscribe(words).await;
+            let words: Vec<&str> = words.iter().map(|name| &**name).collect();
+            let answer = up.connection.clone().subscribe(words).await;
             question.answered();
+            answer
+        };
+        let up = self.clone();
+        queue(&self.jobs, question, move |answer| {
             if let Err(error) = answer
                 && !error.is_connection_dropped()
             {
@@ -114,19 +128,41 @@ impl Line for Up {
 
     fn unsubscribe(&self, names: Vec<Arc<str>>) {
         let up = self.clone();
-        self.queue(async move {
+        let question = async move {
             let question = up.pulse.ask();
             let words: Vec<&str> = names.iter().map(|name| &**name).collect();
             // What it says does not matter: nobody listens.
             drop(up.connection.clone().unsubscribe(words).await);
             question.answered();
-        });
+        };
+        queue(&self.jobs, question, |()| ());
     }
 
     fn ping(&self) {
         let up = self.clone();
-        self.queue(async move {
-            drop(up.send(&redis::cmd("PING")).await);
+        let question = async move { up.send(&redis::cmd("PING")).await };
+        queue(&self.jobs, question, drop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Whoever queues holds the lock of the hub, and what is refused is to be told there.
+    #[tokio::test]
+    async fn an_answer_that_is_there_at_once_is_heeded_later() {
+        let (jobs, mut queued) = mpsc::unbounded_channel();
+        let hub = Arc::new(Mutex::new(0));
+        let held = hub.lock().unwrap();
+        let told = Arc::clone(&hub);
+        queue(&jobs, std::future::ready(7), move |answer| {
+            *told.try_lock().unwrap() = answer;
         });
+        drop(held);
+        queued.recv().await.unwrap().await;
+        assert_eq!(*hub.lock().unwrap(), 7);
     }
 }
