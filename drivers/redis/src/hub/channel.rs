@@ -128,8 +128,6 @@ impl<T> Known<T> {
 }
 
 pub(super) struct Channel {
-    /// There is one server, so nothing is passed on late.
-    in_order: bool,
     standing: Standing,
     /// Which subscription it is.
     epoch: u64,
@@ -141,9 +139,8 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(in_order: bool) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            in_order,
             standing: Standing::No,
             epoch: 0,
             key: Known::default(),
@@ -210,9 +207,8 @@ impl Channel {
     pub(super) fn lost(&mut self) -> bool {
         self.standing = Standing::No;
         // It may have lost what it knew, and be behind what it has told.
-        self.key.state = None;
+        self.unknown();
         self.key.moment = Moment::default();
-        self.lock.state = None;
         self.lock.moment = Moment::default();
         for hearer in &mut self.hearers {
             hearer.told = false;
@@ -319,7 +315,7 @@ impl Channel {
     pub(super) fn learn_key(&mut self, key: &KeyState, mark: (u64, u64)) {
         let moment = Moment::of_key(key.revision);
         if self.is_subscription(mark) && moment > self.key.moment {
-            self.told_key(key);
+            self.told_key(key, false);
         } else if self.mark(Part::Key) == mark {
             self.key.set(key.clone(), moment);
             for hearer in self.hearers(Part::Key).filter(|hearer| !hearer.told) {
@@ -331,7 +327,7 @@ impl Channel {
     /// How the lock stands, as was answered to a question that was sent at this mark.
     pub(super) fn learn_lock(&mut self, lock: &LockAt, mark: (u64, u64)) {
         if self.is_subscription(mark) && lock.moment > self.lock.moment {
-            self.told_lock(lock);
+            self.told_lock(lock, false);
         } else if self.mark(Part::Lock) == mark {
             self.lock.set(lock.state.clone(), lock.moment);
             for hearer in self.hearers(Part::Lock).filter(|hearer| !hearer.told) {
@@ -344,10 +340,10 @@ impl Channel {
         epoch == self.epoch
     }
 
-    /// How the key stands, as pushed.
-    pub(super) fn told_key(&mut self, key: &KeyState) {
+    /// How the key stands, as pushed; `in_order` if that is no older than what was told last, whatever it says.
+    pub(super) fn told_key(&mut self, key: &KeyState, in_order: bool) {
         let moment = Moment::of_key(key.revision);
-        if !self.key.pushed(moment, self.in_order) {
+        if !self.key.pushed(moment, in_order) {
             return;
         }
         self.key.set(key.clone(), moment);
@@ -357,8 +353,8 @@ impl Channel {
     }
 
     /// How the lock stands, as pushed.
-    pub(super) fn told_lock(&mut self, lock: &LockAt) {
-        if !self.lock.pushed(lock.moment, self.in_order) {
+    pub(super) fn told_lock(&mut self, lock: &LockAt, in_order: bool) {
+        if !self.lock.pushed(lock.moment, in_order) {
             return;
         }
         self.lock.set(lock.state.clone(), lock.moment);
@@ -368,8 +364,8 @@ impl Channel {
     }
 
     /// The key has moved to a value that was not pushed; what is to be looked at.
-    pub(super) fn moved(&mut self, revision: Revision) -> Vec<Pair> {
-        if !self.key.pushed(Moment::of_key(revision), self.in_order) {
+    pub(super) fn moved(&mut self, revision: Revision, in_order: bool) -> Vec<Pair> {
+        if !self.key.pushed(Moment::of_key(revision), in_order) {
             return Vec::new();
         }
         self.key.state = None;

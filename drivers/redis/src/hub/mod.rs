@@ -52,8 +52,6 @@ pub(crate) struct Hub {
 pub(crate) type Pair = (Arc<str>, Arc<str>);
 
 struct State {
-    /// There is no other server that passes on what it has told.
-    in_order: bool,
     /// The number of the connection there is, and of the last there was.
     connection: Option<u64>,
     last_connection: u64,
@@ -83,7 +81,6 @@ impl Hub {
             patience: AtomicU64::new(u64::MAX),
             turns: OnceLock::new(),
             state: Mutex::new(State {
-                in_order: true,
                 connection: None,
                 last_connection: 0,
                 last_epoch: 0,
@@ -102,7 +99,6 @@ impl Hub {
     /// The server is one of a cluster: what it says of looks that are not for it goes there.
     pub(crate) fn tell_turns(&self, tell: impl Fn(&Turn) + Send + Sync + 'static) {
         self.turns.get_or_init(|| Box::new(tell));
-        self.lock().in_order = false;
     }
 
     /// A look is not for this server; whether anybody sees to that.
@@ -537,14 +533,16 @@ impl Hub {
                 if !channel.is_standing() {
                     return;
                 }
+                // Only in a cluster does another server pass on what it has told.
+                let in_order = self.turns.get().is_none();
                 let mut looks = Vec::new();
                 match told.key {
-                    Some(ToldKey::State(key)) => channel.told_key(&key),
-                    Some(ToldKey::Moved(revision)) => looks = channel.moved(revision),
+                    Some(ToldKey::State(key)) => channel.told_key(&key, in_order),
+                    Some(ToldKey::Moved(revision)) => looks = channel.moved(revision, in_order),
                     None => {}
                 }
                 if let Some(lock) = told.lock {
-                    channel.told_lock(&lock);
+                    channel.told_lock(&lock, in_order);
                 }
                 if !looks.is_empty() {
                     state.looks.extend(looks);
@@ -560,7 +558,7 @@ impl State {
     fn channel(&mut self, name: Arc<str>) -> &mut Channel {
         self.channels.entry(name).or_insert_with_key(|name| {
             self.unasked.push(Arc::clone(name));
-            Channel::new(self.in_order)
+            Channel::new()
         })
     }
 
